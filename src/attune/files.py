@@ -1,0 +1,114 @@
+"""Files that are whole or not there: written under another name, flushed to the disk, renamed.
+
+A crash, a full disk or a kill at any moment leaves either the old file or the new one. Nothing here
+knows what a run is; `rundir` and `training.checkpoint` build on it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attune.errors import MachineError, Problem
+
+PARTIAL = ".partial-"
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns a full disk, a read-only folder or a missing permission into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reasons = {
+            errno.ENOSPC: ("the disk is full", "Free some space, then: attune resume RUN"),
+            errno.EDQUOT: ("the disk quota is used up", "Free some space, then: attune resume RUN"),
+            errno.EFBIG: ("the file is larger than the system allows", "Raise the limit on file sizes (ulimit -f)"),
+            errno.EACCES: ("no permission to write here", "Choose another folder with --out"),
+            errno.EROFS: ("the folder is read-only", "Choose another folder with --out"),
+        }
+        if error.errno not in reasons:
+            raise
+        what, fix = reasons[error.errno]
+        raise MachineError(Problem(str(path), what, fix=fix)) from error
+
+
+def sync(path: Path) -> None:
+    """Waits until the file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces the file by `text` (UTF-8), whole or not at all."""
+    partial = path.with_name(f"{path.name}{PARTIAL}{uuid.uuid4().hex[:8]}")
+    with disk_errors(path):
+        try:
+            with partial.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+            sync(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replaces the file by `value` as indented JSON, keys in the order given."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to write into that takes the name `path` only once everything in it is on the disk.
+
+    An existing folder of that name is replaced at the end. When the block fails, nothing is left.
+    """
+    partial = path.with_name(f"{path.name}{PARTIAL}{uuid.uuid4().hex[:8]}")
+    with disk_errors(path):
+        try:
+            partial.mkdir(parents=True)
+            yield partial
+            for file in sorted(partial.rglob("*")):
+                sync(file)
+            sync(partial)
+            replaced = path.with_name(f"{path.name}{PARTIAL}old-{uuid.uuid4().hex[:8]}")
+            if path.exists():
+                os.replace(path, replaced)
+            os.replace(partial, path)
+            sync(path.parent)
+            shutil.rmtree(replaced, ignore_errors=True)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Deletes what a killed process left half-written in `folder`."""
+    for leftover in folder.glob(f"*{PARTIAL}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

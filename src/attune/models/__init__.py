@@ -1,0 +1,1 @@
+"""What learns: checkpoints, families, and the token stream they run on."""

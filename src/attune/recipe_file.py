@@ -1,0 +1,183 @@
+"""Recipes as text: YAML with `key=value` overrides in, YAML out, every problem at once with its place.
+
+YAML is read so that what looks like text stays text and what looks like a number is one: `3e-5` is a float,
+`yes`, `no` and `off` are words, `007` is the text 007 (plain YAML 1.1 gets all of these wrong).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from attune.errors import Problem, RecipeError, nearest
+from attune.recipe import Recipe, Section, knobs
+
+SUFFIXES = {".yaml", ".yml"}
+ALIASES = {
+    "learning_rate": "lr",
+    "num_train_epochs": "epochs",
+    "num_epochs": "epochs",
+    "per_device_train_batch_size": "batch",
+    "batch_size": "batch",
+    "max_length": "max_tokens",
+    "max_seq_length": "max_tokens",
+    "model_name_or_path": "base",
+    "lr_scheduler_type": "schedule",
+    "warmup_ratio": "warmup",
+    "max_grad_norm": "clip",
+    "early_stopping_patience": "patience",
+}
+
+
+class Loader(yaml.SafeLoader):
+    """YAML 1.2's idea of numbers and booleans on PyYAML."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":float", ":int", ":timestamp"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$"),
+    list("-+.0123456789"),
+)
+
+
+def is_recipe(source: str) -> bool:
+    """True for the name of a recipe file, by its suffix."""
+    return Path(source).suffix.lower() in SUFFIXES
+
+
+def load(source: str, overrides: Iterable[str] = (), options: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe that a data file or a recipe file, `section.knob=value` words and options add up to.
+
+    Options (`{"data.label": "stars"}`) win over overrides, overrides over the file, the file over defaults.
+
+    Raises:
+        RecipeError: with every problem found.
+    """
+    values: dict[str, Any] = {"data": {"train": source}}
+    places: dict[tuple[str, ...], str] = {}
+    if is_recipe(source):
+        values, places = _read(Path(source))
+    problems: list[Problem] = []
+    for word in overrides:
+        key, sign, text = word.partition("=")
+        if not sign:
+            problems.append(Problem(word, "is not of the form section.knob=value", fix=nearest(word, knobs())))
+            continue
+        _put(values, key, _scalar(text, word, problems), problems)
+    for key, value in (options or {}).items():
+        _put(values, key, value, problems)
+    return _validated(values, places, problems)
+
+
+def dump(recipe: Recipe) -> str:
+    """The recipe as YAML, each knob with its help."""
+    help_of = knobs()
+    lines = []
+    for section, values in recipe.model_dump().items():
+        lines.append(f"{section}:")
+        for name, value in values.items():
+            text = yaml.safe_dump({name: value}, default_flow_style=True, width=10**6, allow_unicode=True).strip()[1:-1]
+            lines.append(f"  {text:<34}  # {help_of[f'{section}.{name}'][0]}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], str]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=Loader)
+        values = yaml.load(text, Loader=Loader)  # a SafeLoader: plain values only
+    except FileNotFoundError as error:
+        names = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
+        raise RecipeError(Problem(str(path), "there is no such recipe", fix=nearest(path.name, names))) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(Problem(str(path), "is not UTF-8 text")) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise RecipeError(Problem(where, f"is not YAML: {getattr(error, 'problem', error)}")) from error
+    if not isinstance(values, dict):
+        fix = "Start from the one that `attune train DATA --print-recipe` prints"
+        raise RecipeError(Problem(str(path), "is not a recipe", type(values).__name__, fix))
+    places: dict[tuple[str, ...], str] = {}
+    _mark(node, (), str(path), places)
+    return values, places
+
+
+def _mark(node: Any, path: tuple[str, ...], file: str, places: dict[tuple[str, ...], str]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*path, str(key.value))
+            places[inner] = f"{file}:{key.start_mark.line + 1}:{key.start_mark.column + 1}"
+            _mark(value, inner, file, places)
+
+
+def _scalar(text: str, word: str, problems: list[Problem]) -> Any:
+    try:
+        return yaml.load(text, Loader=Loader) if text else ""  # a SafeLoader: plain values only
+    except yaml.YAMLError:
+        problems.append(Problem(word, "the value is not YAML", repr(text), "Put it between quotes"))
+        return None
+
+
+def _put(values: dict[str, Any], key: str, value: Any, problems: list[Problem]) -> None:
+    section, dot, name = key.partition(".")
+    if not dot:
+        homes = [knob for knob in knobs() if knob.endswith(f".{ALIASES.get(key, key)}")]
+        fix = f"Write {homes[0]}=..." if homes else nearest(key, knobs())
+        problems.append(Problem(key, "no such knob", fix=fix))
+        return
+    held = values.setdefault(section, {})
+    if name.startswith("options.") and section == "task" and isinstance(held, dict):
+        held = held.setdefault("options", {})
+        name = name.removeprefix("options.")
+    if isinstance(held, dict):
+        held[name] = value
+
+
+def _validated(values: dict[str, Any], places: dict[tuple[str, ...], str], problems: list[Problem]) -> Recipe:
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        problems += [_problem(dict(detail), places) for detail in error.errors()]
+        recipe = None
+    if problems or recipe is None:
+        # one knob of two types (`float | auto`) fails once for each type: the first one says enough
+        raise RecipeError(*{(problem.where, problem.found): problem for problem in reversed(problems)}.values())
+    return recipe
+
+
+def _problem(detail: dict[str, Any], places: dict[tuple[str, ...], str]) -> Problem:
+    path = tuple(str(part) for part in detail["loc"][:2])
+    dotted = ".".join(path)
+    where = f"{places[path]}  {dotted}" if path in places else dotted
+    if detail["type"] == "extra_forbidden":
+        return Problem(where, "no such knob", fix=_suggestion(path))
+    if detail["type"] == "missing":
+        return Problem(where, "must be given", fix=knobs().get(dotted, ("", None))[0])
+    text = detail["msg"][0].lower() + detail["msg"][1:]
+    return Problem(where, text, repr(detail["input"]), knobs().get(dotted, ("", None))[0])
+
+
+def _suggestion(path: tuple[str, ...]) -> str:
+    name = path[-1]
+    homes = [knob for knob in knobs() if knob.endswith(f".{ALIASES.get(name, name)}")]
+    if homes:
+        return f"Did you mean '{homes[0]}'?"
+    if len(path) == 1:
+        return nearest(name, Recipe.model_fields) or f"The sections are {', '.join(Recipe.model_fields)}"
+    section = Recipe.model_fields.get(path[0])
+    known = section.annotation.model_fields if section and isinstance(section.annotation, type) else {}
+    assert section is None or issubclass(section.annotation, Section)  # type: ignore[arg-type]
+    return nearest(name, known) or f"The knobs of '{path[0]}' are {', '.join(known)}"

@@ -1,0 +1,1 @@
+"""The loop and its parts. It knows no concrete task and prints nothing."""
