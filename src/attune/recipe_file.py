@@ -33,6 +33,16 @@ ALIASES = {
     "early_stopping_patience": "patience",
 }
 
+# what is said most often has a short name on the command line and in Python
+SHORT = {
+    "task": "task.name",
+    "text": "data.text",
+    "label": "data.label",
+    "model": "model.base",
+    "valid": "data.valid",
+    "test": "data.test",
+}
+
 
 class Loader(yaml.SafeLoader):
     """YAML 1.2's idea of numbers and booleans on PyYAML."""

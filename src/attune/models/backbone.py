@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -45,7 +44,7 @@ class Backbone:
         for layer in self.layers:
             states = layer(states, None, plan=everywhere)
         asked = plan(stream.lengths, np.asarray(wanted.cpu()), device=states.device)
-        return self.last.at(states[0], wanted, asked, training=self.model.training)
+        return self.last.at(states[0], wanted, asked)
 
     def classify(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
         """The logits [W, C] of the classification head at the wanted positions."""
@@ -65,9 +64,3 @@ class Backbone:
         """How many weights there are."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
-
-def set_threads(count: int | None = None) -> int:
-    """Uses `count` threads (all cores when None) and returns how many."""
-    if count is not None:
-        torch.set_num_threads(count)
-    return torch.get_num_threads()

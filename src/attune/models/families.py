@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from attune.models.attention import attend
 from attune.models.stream import Plan, Stream
+
+NO_DROPOUT = nn.Dropout(0.0)  # where a family has none
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Block:
     down: nn.Linear
     norm: nn.LayerNorm
     width: int  # of one head
-    dropout: tuple[float, float, float]  # on the attention weights, after `out`, after `down`
+    dropouts: tuple[nn.Dropout, nn.Dropout, nn.Dropout]  # on the attention weights, after `out`, after `down`
 
-    def at(self, states: Tensor, wanted: Tensor, plan: Plan, *, training: bool) -> Tensor:
+    def at(self, states: Tensor, wanted: Tensor, plan: Plan) -> Tensor:
         """The layer's result [W, H] at the wanted positions of `states` [T, H]; `plan` asks for the same ones.
 
         Keys and values need every position; queries, the products after them and the feed-forward do not.
@@ -46,11 +47,12 @@ class Block:
             linear(source).view(len(source), -1, self.width)
             for linear, source in ((self.query, asked), (self.key, states), (self.value, states))
         )
-        on_weights, on_out, on_down = self.dropout if training else (0.0, 0.0, 0.0)
-        mixed = attend(q, k, v, plan, scaling=self.width**-0.5, dropout=on_weights).flatten(1)
-        asked = self.attention_norm(functional.dropout(self.out(mixed), on_out) + asked)
+        on_weights, on_out, on_down = self.dropouts
+        dropout = on_weights.p if on_weights.training else 0.0
+        mixed = attend(q, k, v, plan, scaling=self.width**-0.5, dropout=dropout).flatten(1)
+        asked = self.attention_norm(on_out(self.out(mixed)) + asked)
         fed = self.down(self.activation(self.up(asked)))
-        normed: Tensor = self.norm(functional.dropout(fed, on_down) + asked)
+        normed: Tensor = self.norm(on_down(fed) + asked)
         return normed
 
 
@@ -86,7 +88,7 @@ def _bert_block(layer: Any) -> Block:
     return Block(
         attention.query, attention.key, attention.value, out.dense, out.LayerNorm,
         layer.intermediate.dense, layer.intermediate.intermediate_act_fn, layer.output.dense, layer.output.LayerNorm,
-        attention.attention_head_size, (attention.dropout.p, out.dropout.p, layer.output.dropout.p),
+        attention.attention_head_size, (attention.dropout, out.dropout, layer.output.dropout),
     )  # fmt: skip
 
 
@@ -95,7 +97,7 @@ def _albert_block(layer: Any) -> Block:
     return Block(
         attention.query, attention.key, attention.value, attention.dense, attention.LayerNorm,
         layer.ffn, layer.activation, layer.ffn_output, layer.full_layer_layer_norm,
-        attention.attention_head_size, (attention.attention_dropout.p, attention.output_dropout.p, 0.0),
+        attention.attention_head_size, (attention.attention_dropout, attention.output_dropout, NO_DROPOUT),
     )  # fmt: skip
 
 
@@ -104,7 +106,7 @@ def _distilbert_block(layer: Any) -> Block:
     return Block(
         attention.q_lin, attention.k_lin, attention.v_lin, attention.out_lin, layer.sa_layer_norm,
         feed.lin1, feed.activation, feed.lin2, layer.output_layer_norm,
-        attention.attention_head_size, (attention.dropout.p, 0.0, feed.dropout.p),
+        attention.attention_head_size, (attention.dropout, NO_DROPOUT, feed.dropout),
     )  # fmt: skip
 
 

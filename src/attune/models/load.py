@@ -141,3 +141,20 @@ def store(model: Backbone, tokens: Any, folder: Path) -> None:
     config = json.loads(path.read_text(encoding="utf-8"))
     config.pop("_name_or_path", None)
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _settings(base: str) -> Any:
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(locate(base), trust_remote_code=False)
+
+
+def positions(base: str) -> int:
+    """The longest sequence the checkpoint admits, in tokens."""
+    settings = _settings(base)
+    return int(settings.max_position_embeddings) - FAMILIES[settings.model_type].first_position(settings)
+
+
+def width(base: str) -> int:
+    """Units of the checkpoint's hidden states."""
+    return int(_settings(base).hidden_size)

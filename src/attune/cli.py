@@ -1,0 +1,193 @@
+"""The command line: arguments become a recipe and a verb; nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from attune.errors import AttuneError
+
+if TYPE_CHECKING:
+    from attune.terminal import Screen
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Fine-tune pre-trained language models: from a data file to a measured, reported model.",
+)
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
+RunName = Annotated[str, typer.Argument(help="A run folder, or 'last'.")]
+INTERRUPTED = 130
+
+
+@app.command()
+def train(
+    source: Annotated[str, typer.Argument(help="A data file, a folder, a data set, or a recipe (.yaml).")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Knobs, such as train.lr=1e-5.")] = None,
+    text: Annotated[str, typer.Option(help="The column with the text.")] = "",
+    label: Annotated[str, typer.Option(help="The column with the label.")] = "",
+    task: Annotated[str, typer.Option(help="The task.")] = "",
+    model: Annotated[str, typer.Option(help="A starter, a folder, or a model of the hub.")] = "",
+    valid: Annotated[str, typer.Option(help="A file with the validation rows.")] = "",
+    test: Annotated[str, typer.Option(help="A file with the test rows.")] = "",
+    out: Annotated[str, typer.Option(help="The run folder; else runs/<date>-<data>-<model>.")] = "",
+    print_recipe: Annotated[bool, typer.Option("--print-recipe", help="Print the full recipe and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune a model on labelled rows; leaves a run folder with model, metrics and report."""
+    from attune import recipe_file
+
+    short = {"text": text, "label": label, "task": task, "model": model, "valid": valid, "test": test}
+    knobs = {recipe_file.SHORT[name]: value for name, value in short.items() if value}
+    with _spoken(quiet, as_json) as screen:
+        recipe = recipe_file.load(source, overrides or [], knobs)
+        from attune import run
+
+        if not print_recipe:
+            screen.say(f"attune train {source}")
+        ready = run.plan(recipe)
+        if print_recipe:
+            sys.stdout.write(recipe_file.dump(ready.recipe))
+            return
+        screen.plan(ready)
+        if dry_run:
+            screen.say("  Nothing was trained or written (--dry-run)")
+            return
+        folder = run.start(ready, out)
+        screen.say(f"  run       {folder.path}\n")
+        _follow(screen, run.train(ready, folder), str(folder.path))
+        screen.results(folder)
+
+
+@app.command()
+def resume(name: RunName, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Go on with a run that was stopped or killed, to the same result."""
+    with _spoken(quiet, as_json) as screen:
+        from attune import run
+
+        ready, folder = run.reopen(name)
+        screen.say(f"attune resume {folder.path}")
+        _follow(screen, run.train(ready, folder), str(folder.path))
+        screen.results(folder)
+
+
+@app.command()
+def predict(
+    name: RunName,
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="A data file, or - for one text a line.")],
+    text: Annotated[str, typer.Option(help="The column with the text.")] = "",
+    out: Annotated[str, typer.Option("-o", "--out", help="A .csv, .jsonl or .parquet file; else JSON lines.")] = "",
+) -> None:
+    """Label new texts with a finished run."""
+    with _spoken(quiet=True, as_json=False):
+        from attune import answers
+
+        answers.write(name, source, column=text, out=out)
+
+
+@app.command()
+def report(name: RunName) -> None:
+    """Write a run's report again and print where it is."""
+    with _spoken(quiet=False, as_json=False):
+        from attune import report as reports
+        from attune import rundir
+
+        typer.echo(reports.write(rundir.find(name).path))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Tell whether this machine is fit, and what to install."""
+    with _spoken(quiet=False, as_json=as_json) as screen:
+        from attune import diagnosis
+
+        findings = diagnosis.examine()
+        for finding in findings:
+            if as_json:
+                screen.json(finding.as_dict())
+            else:
+                typer.echo(f"  {'ok ' if finding.ok else 'BAD'} {finding.name:<14} {finding.found}")
+                if not finding.ok:
+                    typer.echo(f"      {finding.fix}")
+        if not all(finding.ok for finding in findings):
+            raise typer.Exit(3)
+
+
+@app.command()
+def demo() -> None:
+    """Train the starter model on the bundled reviews; needs no network."""
+    from importlib.resources import files
+
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    sample = files("attune") / "samples" / "reviews.csv"
+    train(str(sample))
+
+
+def _follow(screen: Screen, events: Iterator[Any], name: str) -> None:
+    """Draws the run; Ctrl-C and SIGTERM leave the loop, which saves, and a second one stops at once."""
+    stop: list[int] = []
+
+    def asked(number: int, frame: object) -> None:
+        if stop:
+            raise KeyboardInterrupt
+        stop.append(number)
+
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        screen.follow(_until(events, stop))
+    finally:
+        for number, held in before.items():
+            signal.signal(number, held)
+    if stop:
+        screen.say(f"\nsaved; go on with: attune resume {name}")
+        raise typer.Exit(INTERRUPTED)
+
+
+def _until(events: Iterator[Any], stop: list[int]) -> Iterator[Any]:
+    finished = False
+    for event in events:
+        yield event
+        finished = type(event).__name__ == "Finished"
+        if stop and not finished:
+            break
+    if finished:
+        stop.clear()
+    events.close()  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _spoken(quiet: bool, as_json: bool) -> Iterator[Screen]:
+    """Turns errors into sentences and exit codes."""
+    from attune.terminal import Screen
+
+    screen = Screen(quiet=quiet, as_json=as_json)
+    try:
+        yield screen
+    except AttuneError as error:
+        screen.problems(error)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        raise typer.Exit(INTERRUPTED) from error
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone; say nothing more
+
+
+def main() -> NoReturn:
+    """The `attune` command."""
+    app()
+    raise AssertionError("typer always exits")
+
+
+if __name__ == "__main__":
+    main()

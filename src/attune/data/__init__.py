@@ -1,0 +1,1 @@
+"""Rows: read unchanged, given roles, examined, grouped by likeness, split and described; no torch in here."""

@@ -1,0 +1,73 @@
+"""The machine a run happens on: what it is, what it has, whether it is fit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import socket
+import sys
+from importlib import metadata
+from typing import Any
+
+
+def version() -> str:
+    """attune's own version."""
+    try:
+        return metadata.version("attune-nlp")
+    except metadata.PackageNotFoundError:
+        return "0 (not installed)"
+
+
+def host() -> str:
+    """The machine's name."""
+    return socket.gethostname()
+
+
+def cpu() -> str:
+    """The processor's name."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - not a file of the user's
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def memory_gib() -> float:
+    """Memory in GiB."""
+    import psutil
+
+    return round(psutil.virtual_memory().total / 2**30, 1)
+
+
+def peak_memory_mib() -> float:
+    """The most memory this process has held, in MiB."""
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(held / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def alive(pid: int) -> bool:
+    """True while a process of this number runs, other than this one."""
+    import psutil
+
+    return pid != os.getpid() and bool(psutil.pid_exists(pid))
+
+
+def environment(seed: int) -> dict[str, Any]:
+    """environment.json: versions and hardware that a number depends on."""
+    import torch
+
+    names = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "scikit-learn", "datasets")
+    return {
+        "attune": version(),
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in names},
+        "platform": platform.platform(),
+        "cpu": cpu(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": memory_gib(),
+        "device": "cpu",
+        "seed": seed,
+    }

@@ -1,0 +1,178 @@
+"""From a recipe to what can be trained: rows checked and split, task learned, texts encoded, nothing left auto."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from attune.data import checks, profile, read, roles, split
+from attune.data.checks import Finding
+from attune.data.roles import Roles
+from attune.data.table import Table
+from attune.errors import DataError, Problem, RecipeError
+from attune.recipe import Recipe
+
+SMALL_STEPS = 400  # steps that a small data set is trained for, at least
+MOST_EPOCHS = 20
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of each split, what their columns mean and what was found in them."""
+
+    recipe: Recipe  # text, label and task named
+    tables: dict[str, Table]
+    roles: Roles
+    findings: list[Finding]
+    notes: tuple[str, ...]
+
+    def texts(self, part: str) -> list[str]:
+        """The texts of a split."""
+        return [str(text) for text in self.tables[part].column(self.roles.text)]
+
+
+def rows(recipe: Recipe) -> Rows:
+    """Reads, understands, examines and splits the data; imports no torch.
+
+    Raises:
+        DataError: with every problem of the data.
+    """
+    knobs = recipe.data
+    tables = read.read_splits(knobs.train, valid=knobs.valid, test=knobs.test, encoding=knobs.encoding)
+    if "train" not in tables:
+        raise DataError(Problem(knobs.train, "there are no training rows", ", ".join(tables), "Add a train file"))
+    found = roles.infer(tables["train"], task=recipe.task.name, text=knobs.text, label=knobs.label)
+    tables, findings = checks.examine(tables, found, rare=knobs.rare_labels, split=len(tables) < 3)
+    missing = {part: share for part, share in _shares(recipe).items() if part not in tables}
+    notes = tuple(note for table in tables.values() for note in table.notes)
+    if missing:
+        tables = _split(tables, found, missing, seed=recipe.train.seed)
+    resolved = recipe.updated("task", name=found.task).updated("data", text=found.text, label=found.label)
+    return Rows(resolved, tables, found, findings, notes)
+
+
+def _shares(recipe: Recipe) -> dict[str, float]:
+    shares = {"valid": recipe.data.valid_share, "test": recipe.data.test_share}
+    for part, share in shares.items():
+        if share == 0 and not getattr(recipe.data, part):
+            fix = f"Set data.{part}_share above 0, or name a file: --{part} FILE"
+            raise RecipeError(Problem(f"data.{part}_share", f"no {part} rows would be left", "0", fix))
+    return shares
+
+
+def _split(tables: dict[str, Table], found: Roles, missing: dict[str, float], *, seed: int) -> dict[str, Table]:
+    train = tables["train"]
+    groups = split.group_near_duplicates([str(text) for text in train.column(found.text)])
+    labels = [str(label) for label in train.column(found.label)]
+    shares = {"train": 1.0 - sum(missing.values()), **missing}
+    parts = split.split(groups, labels, shares, seed=seed)
+    return {**tables, **{part: train.take(indices) for part, indices in parts.items()}}
+
+
+@dataclass
+class Prepared:
+    """All that training needs, and all that can be said before it."""
+
+    rows: Rows
+    recipe: Recipe
+    task: Any
+    tokenizer: Any
+    encoder: Any
+    model_type: str
+    features: dict[str, Any] = field(default_factory=dict)
+    gold: dict[str, np.ndarray] = field(default_factory=dict)
+    steps: int = 0
+
+    def where(self, features: np.ndarray) -> str:
+        """The places of training features, for messages."""
+        table = self.rows.tables["train"]
+        places = [table.place(int(row)) for row in np.unique(self.features["train"].sequences.rows[features])]
+        return ", ".join(places[:8]) + (f" and {len(places) - 8} more" if len(places) > 8 else "")
+
+
+def prepare(found: Rows) -> Prepared:
+    """Learns the label set, encodes the texts and decides what the recipe left open."""
+    from attune import tasks
+    from attune.models import load, tokens
+
+    recipe = found.recipe
+    task = tasks.build(recipe.task.name, recipe.task.options)
+    task.learn(found.tables["train"], found.roles.label)
+    kind = load.model_type(recipe.model.base)
+    tokenizer = load.tokenizer(recipe.model.base)
+    recipe = _within_limits(recipe, load.positions(recipe.model.base))
+    encoder = tokens.TextEncoder(
+        tokenizer,
+        max_tokens=recipe.model.max_tokens,
+        long_texts=recipe.model.long_texts,
+        overlap=recipe.model.overlap,
+    )
+    ready = Prepared(found, recipe, task, tokenizer, encoder, kind)
+    for part, table in found.tables.items():
+        ready.gold[part] = task.gold(table, found.roles.label)
+        ready.features[part] = task.encode(found.texts(part), encoder, ready.gold[part])
+    _decide(ready, load.width(recipe.model.base))
+    return ready
+
+
+def _within_limits(recipe: Recipe, positions: int) -> Recipe:
+    if recipe.model.max_tokens > positions:
+        if "max_tokens" in recipe.model.model_fields_set:
+            fix = f"model.max_tokens={positions}, or model.long_texts=windows to read all of a long text"
+            found = str(recipe.model.max_tokens)
+            raise RecipeError(Problem("model.max_tokens", f"the model reads {positions} tokens", found, fix))
+        return recipe.updated("model", max_tokens=positions)
+    return recipe
+
+
+def _decide(ready: Prepared, width: int) -> None:
+    """Replaces every `auto` that is left by a number, and counts the steps."""
+    knobs = ready.recipe.train
+    features = ready.features["train"]
+    size = len(features.sequences.whole) if knobs.batch_by == "rows" else int(features.sequences.lengths.sum())
+    in_epoch = max(1, math.ceil(size / knobs.batch))
+    lr = (1e-4 if width <= 512 else 3e-5) if knobs.lr == "auto" else knobs.lr
+    epochs = min(MOST_EPOCHS, max(3, math.ceil(SMALL_STEPS / in_epoch))) if knobs.epochs == "auto" else knobs.epochs
+    ready.recipe = ready.recipe.updated("train", lr=float(lr), epochs=float(epochs))
+    ready.steps = max(1, round(in_epoch * float(epochs)))
+
+
+def described(ready: Prepared) -> dict[str, Any]:
+    """data.json: files, roles, splits, lengths, what is cut."""
+    found, parts = ready.rows, {}
+    lengths = {part: features.sequences.whole for part, features in ready.features.items()}
+    bars = profile.histogram(np.concatenate(list(lengths.values())))
+    for part, table in found.tables.items():
+        whole, sequences = lengths[part], ready.features[part].sequences
+        labels = [ready.task.labels[index] for index in ready.gold[part]]
+        parts[part] = {
+            **profile.profile(found.texts(part), labels),
+            "tokens": {
+                "median": float(np.median(whole)),
+                "p95": float(np.quantile(whole, 0.95)),
+                "max": int(whole.max()),
+                "total": int(whole.sum()),
+            },
+            "cut_rows": sequences.cut_rows,
+            "cut_tokens": sequences.cut_tokens,
+            "unknown_tokens": sequences.unknown / max(1, int(whole.sum())),
+        }
+    return {
+        "files": {part: {"path": t.path, "sha256": t.sha256, "rows": len(t)} for part, t in found.tables.items()},
+        "roles": {
+            "task": found.roles.task,
+            "text": found.roles.text,
+            "label": found.roles.label,
+            "reasons": list(found.roles.reasons),
+        },
+        "labels": list(ready.task.labels),
+        "splits": parts,
+        "notes": list(found.notes),
+        "lengths": {
+            "edges": bars["edges"],
+            "counts": {part: np.histogram(whole, bars["edges"])[0].tolist() for part, whole in lengths.items()},
+        },
+    }

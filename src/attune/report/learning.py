@@ -1,0 +1,119 @@
+"""The training section: curves, the best step, time, speed and memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attune.report import charts, wording
+from attune.report.folder import Folder, finite
+from attune.report.verdict import main_metric
+
+
+def learning(folder: Folder) -> dict[str, Any]:
+    """The view data of the section."""
+    metric = main_metric(folder)
+    best = best_step(folder)
+    last = folder.steps[-1]["step"] if folder.steps else None
+    stopped = last if folder.run.get("stopped_early") else None
+    train = charts.Line("training loss", "a", series(folder.steps, "loss"))
+    valid = charts.Line("validation loss", "b", _evaluated(folder, "loss"), dots=True)
+    scored = charts.Line(f"validation {wording.metric_name(metric)}", "b", _evaluated(folder, metric), dots=True)
+    return {
+        "sentences": _sentences(folder, metric, best),
+        "loss": charts.curves([train, valid], "loss", best, stopped),
+        "has_valid_loss": bool(valid.points),
+        "score": charts.curves([scored], wording.metric_name(metric), best, stopped),
+        "score_name": scored.name,
+        "stopped": stopped is not None and stopped != best,
+        "evaluations": _table(folder, metric, best),
+        "facts": _facts(folder),
+    }
+
+
+def best_step(folder: Folder) -> int | None:
+    """The step whose weights were kept, or None."""
+    marked = [event["step"] for event in folder.evaluations if event.get("best")]
+    found = folder.run.get("best_step", marked[-1] if marked else None)
+    return int(found) if finite(found) else None
+
+
+def series(events: list[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+    """The finite values of one field over the steps."""
+    return [(event["step"], event[key]) for event in events if finite(event.get(key))]
+
+
+def _evaluated(folder: Folder, metric: str) -> list[tuple[float, float]]:
+    return series([{**(event.get("metrics") or {}), "step": event["step"]} for event in folder.evaluations], metric)
+
+
+def _sentences(folder: Folder, metric: str, best: int | None) -> list[str]:
+    if not folder.steps:
+        return ["No step was taken."]
+    last = folder.steps[-1]
+    sentences = [f"{wording.counted(last['step'], 'step')} ({last.get('epoch', 0):.1f} passes over the rows)."]
+    if best is not None:
+        name = wording.metric_name(metric)
+        sentences.append(f"The weights of step {wording.count(best)}, the best by validation {name}, were kept.")
+    if folder.run.get("stopped_early"):
+        reason = str(folder.run.get("reason") or "the score no longer rose").removeprefix("stopped early: ")
+        sentences.append(f"Training stopped early: {reason}.")
+    losses = dict(_evaluated(folder, "loss"))
+    after = [loss for step, loss in losses.items() if best is not None and step > best]
+    if best in losses and after and after[-1] > 1.03 * losses[best]:
+        sentences.append(
+            f"Validation loss rose from {wording.score(losses[best])} to {wording.score(after[-1])} after it: "
+            "the model began to learn the training rows by heart."
+        )
+    return sentences
+
+
+def _table(folder: Folder, metric: str, best: int | None) -> list[dict[str, Any]]:
+    train = dict(series(folder.steps, "loss"))
+    return [
+        {
+            "step": wording.count(event["step"]),
+            "epoch": wording.score(event.get("epoch"), 1),
+            "train": wording.score(train.get(event["step"])),
+            "loss": wording.score((event.get("metrics") or {}).get("loss")),
+            "score": wording.score((event.get("metrics") or {}).get(metric)),
+            "best": event["step"] == best,
+        }
+        for event in folder.evaluations
+    ]
+
+
+def _facts(folder: Folder) -> list[dict[str, Any]]:
+    cost = folder.details.get("cost") or {}
+    facts = [
+        ("Start", folder.knob("model", "base"), ""),
+        ("Time", _known(cost.get("train_seconds", folder.run.get("seconds")), wording.duration), ""),
+        ("Speed", _known(cost.get("tokens_per_s"), lambda value: f"{wording.count(value)} tokens/s"), "tokens_per_s"),
+        ("Tokens read", _known(cost.get("tokens"), wording.count), ""),
+        ("Peak memory", _known(cost.get("peak_memory_mib"), wording.memory), ""),
+        ("Learning rate", _known(folder.knob("train", "lr"), lambda value: f"{value:g} at its peak"), "lr"),
+        ("Gradient norm", _last(folder, "grad_norm"), "grad_norm"),
+        ("Batch", _batch(folder), ""),
+    ]
+    return [
+        {"name": name, "value": value, "spark": charts.sparkline(_values(folder, key), f"{name} over the steps")}
+        for name, value, key in facts
+        if value not in (None, "")
+    ]
+
+
+def _values(folder: Folder, key: str) -> list[float]:
+    return [value for _, value in series(folder.steps, key)] if key else []
+
+
+def _known(value: Any, write: Any) -> str | None:
+    return str(write(value)) if finite(value) else None
+
+
+def _last(folder: Folder, key: str) -> str | None:
+    values = _values(folder, key)
+    return f"{wording.small(values[-1])} at the end" if values else None
+
+
+def _batch(folder: Folder) -> str | None:
+    batch = folder.knob("train", "batch")
+    return f"{wording.count(batch)} {folder.knob('train', 'batch_by') or 'rows'} a step" if finite(batch) else None

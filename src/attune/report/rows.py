@@ -1,0 +1,120 @@
+"""The data section: which files, how split, which labels, how long, what the checks found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attune.report import charts, strips, wording
+from attune.report.folder import Folder
+
+SPLITS = ("train", "valid", "test")
+SHOWN_LABELS = 12
+SHOWN_PLACES = 6
+LEVELS = {"error": ("\N{HEAVY MULTIPLICATION X}", "error"), "warning": ("!", "warning"), "note": ("i", "note")}
+
+
+def rows(folder: Folder) -> dict[str, Any]:
+    """The view data of the section."""
+    data = folder.data
+    shapes = data.get("splits") or {}
+    splits = [name for name in SPLITS if name in shapes]
+    return {
+        "sentences": _sentences(folder, splits),
+        "reasons": (data.get("roles") or {}).get("reasons") or [],
+        "notes": data.get("notes") or [],
+        "files": [_file(name, each) for name, each in (data.get("files") or {}).items()],
+        "splits": [_split(name, shapes[name]) for name in splits],
+        "split_names": splits,
+        "labels": _labels(data, splits),
+        "shown_labels": SHOWN_LABELS,
+        "lengths": _lengths(folder),
+        "findings": sorted(map(_finding, folder.findings), key=lambda each: list(LEVELS).index(each["level"])),
+        "checked": bool(folder.findings) or (folder.path / "findings.json").is_file(),
+    }
+
+
+def _sentences(folder: Folder, splits: list[str]) -> list[str]:
+    data, shapes = folder.data, folder.data.get("splits") or {}
+    sentences = []
+    if splits:
+        total = sum(shapes[name].get("rows") or 0 for name in splits)
+        parts = [f"{wording.count(shapes[name].get('rows'))} for {wording.SPLITS[name]}" for name in splits]
+        sentences.append(f"{wording.counted(total, 'row')}: {wording.listed(parts)}.")
+    roles = data.get("roles") or {}
+    if roles.get("text"):
+        sentences.append(f"The model reads \u201c{roles['text']}\u201d and learns to predict \u201c{roles.get('label')}\u201d.")
+    cut = [(shapes[name].get("cut_rows") or 0, name) for name in splits]
+    limit = folder.knob("model", "max_tokens")
+    if cut and max(cut)[0] > 0:
+        where = f"longer than {wording.count(limit)} tokens" if limit else "too long for the model"
+        sentences.append(f"{wording.percent(max(cut)[0])} of the {wording.SPLITS[max(cut)[1]]} texts are {where}.")
+    elif cut:
+        sentences.append("Every text fits into the model as a whole.")
+    return sentences
+
+
+def _file(split: str, entry: dict[str, Any]) -> dict[str, Any]:
+    sha = str(entry.get("sha256") or "")
+    return {
+        "split": wording.SPLITS.get(split, split),
+        "path": str(entry.get("path") or ""),
+        "rows": wording.count(entry.get("rows")),
+        "sha256": sha,
+        "short": sha[:12],
+    }
+
+
+def _split(name: str, shape: dict[str, Any]) -> dict[str, Any]:
+    words, tokens = shape.get("words") or {}, shape.get("tokens") or {}
+    return {
+        "name": wording.SPLITS[name],
+        "rows": wording.count(shape.get("rows")),
+        "words": [wording.count(words.get(key)) for key in ("median", "p95", "max")],
+        "tokens": [wording.count(tokens.get(key)) for key in ("median", "p95", "max")],
+        "total": wording.count(tokens.get("total")),
+        "cut_rows": wording.percent(shape.get("cut_rows")),
+        "cut_tokens": wording.percent(shape.get("cut_tokens")),
+    }
+
+
+def _labels(data: dict[str, Any], splits: list[str]) -> list[dict[str, Any]]:
+    shapes = data.get("splits") or {}
+    counts = {name: shapes[name].get("labels") or {} for name in splits}
+    names = data.get("labels") or sorted({label for each in counts.values() for label in each})
+    totals = {name: sum(each.get(name, 0) for each in counts.values()) for name in names}
+    whole, most = sum(totals.values()) or 1, max(totals.values(), default=0) or 1
+    if len(names) > SHOWN_LABELS:
+        names = sorted(names, key=lambda name: -totals[name])
+    return [
+        {
+            "name": name,
+            "share": wording.percent(totals[name] / whole),
+            "bar": strips.bar(totals[name] / most),
+            "counts": [wording.count(each.get(name, 0)) for each in counts.values()],
+        }
+        for name in names
+    ]
+
+
+def _lengths(folder: Folder) -> str:
+    lengths = folder.data.get("lengths") or {}
+    by_split = [each for each in (lengths.get("counts") or {}).values() if each]
+    summed = [sum(column) for column in zip(*by_split, strict=False)]
+    limit = folder.knob("model", "max_tokens")
+    edges = lengths.get("edges") or []
+    # a cut far beyond the longest text would squeeze the bars together
+    cut = limit if limit and edges and limit <= 1.5 * edges[-1] else None
+    return charts.histogram(edges, summed, cut)
+
+
+def _finding(entry: dict[str, Any]) -> dict[str, Any]:
+    level = entry.get("level") if entry.get("level") in LEVELS else "note"
+    places = [str(place) for place in entry.get("rows") or []]
+    return {
+        "level": level,
+        "icon": LEVELS[str(level)][0],
+        "check": str(entry.get("check", "")).replace("_", " "),
+        "sentence": entry.get("sentence", ""),
+        "places": places[:SHOWN_PLACES],
+        "more": max(0, len(places) - SHOWN_PLACES),
+    }

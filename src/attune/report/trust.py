@@ -1,0 +1,183 @@
+"""The trust section: what was verified, what the run came from, how to repeat it, and its limits."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from typing import Any
+
+from attune.report import wording
+from attune.report.folder import Folder, finite
+from attune.report.quality import overconfidence
+from attune.report.verdict import hardest, judged, main_metric
+
+WIDE = 0.10  # an interval wider than this cannot tell apart models that differ in practice
+FEW_ROWS = 10  # below, the F1 of a label hangs on one or two rows
+ENVIRONMENT = {
+    "attune": "attune", "python": "Python", "torch": "PyTorch", "transformers": "Transformers",
+    "platform": "Platform", "cpu": "Processor", "cores": "Cores", "threads": "Threads", "memory_gib": "Memory",
+    "device": "Device", "seed": "Seed",
+}  # fmt: skip
+
+
+def trust(folder: Folder) -> dict[str, Any]:
+    """The view data of the section."""
+    command = folder.run.get("command") or ""
+    return {
+        "parity": _parity(folder.parity),
+        "limits": limits(folder),
+        "environment": _environment(folder),
+        "command": command if isinstance(command, str) else shlex.join(map(str, command)),
+        "again": "attune train recipe.yaml" if folder.recipe else "",
+    }
+
+
+def limits(folder: Folder) -> list[str]:
+    """What the numbers of this run cannot say, as sentences derived from them."""
+    found = [
+        _small_test(folder),
+        _not_better(folder),
+        _few_rows(folder),
+        _findings(folder),
+        _truncation(folder),
+        _imbalance(folder),
+        _overconfident(folder),
+        _unfinished(folder),
+        _same_source(folder),
+        _damaged(folder),
+        "One run with one seed: another seed moves the result by an amount that was not measured here.",
+    ]
+    return [sentence for sentence in found if sentence]
+
+
+def _small_test(folder: Folder) -> str:
+    metric = main_metric(folder)
+    entry = (folder.metrics.get("test") or {}).get(metric) or {}
+    if not (finite(entry.get("low")) and finite(entry.get("high"))):
+        return ""
+    width = entry["high"] - entry["low"]
+    if width <= WIDE:
+        return ""
+    n = entry.get("n") or 0
+    needed = math.ceil(n * (width / WIDE) ** 2 / 10) * 10  # the width falls with the root of the rows
+    more = f" About {wording.count(needed)} rows would bring this down to \u00b1{WIDE / 2:.2f}." if n else ""
+    return (
+        f"The test set is small: {wording.metric_name(metric)} is only known to lie between "
+        f"{wording.score(entry['low'], 2)} and {wording.score(entry['high'], 2)}.{more}"
+    )
+
+
+def _not_better(folder: Folder) -> str:
+    comparison = hardest(folder, main_metric(folder))
+    tone = judged(comparison)
+    if comparison is None or tone == "good":
+        return ""
+    name = wording.baseline_name(comparison["baseline"])
+    does = "does better" if tone == "bad" else "may do as well"
+    return f"{name[0].upper()}{name[1:]} {does}, and it is cheaper, faster and easier to explain."
+
+
+def _few_rows(folder: Folder) -> str:
+    classes = (folder.details.get("test") or {}).get("per_class") or []
+    few = [str(each["label"]) for each in classes if (each.get("support") or 0) < FEW_ROWS]
+    if not few:
+        return ""
+    names = f" ({wording.listed([f'“{name}”' for name in few])})" if len(few) <= 4 else ""
+    have = "label has" if len(few) == 1 else "labels have"
+    return (
+        f"{len(few)} of {len(classes)} {have} fewer than {FEW_ROWS} test rows{names}: "
+        "read their own numbers as rough guesses."
+    )
+
+
+def _findings(folder: Folder) -> str:
+    leaks = [each for each in folder.findings if each.get("check") == "leaks" and each.get("level") != "note"]
+    errors = [each for each in folder.findings if each.get("level") == "error" and each not in leaks]
+    if leaks:
+        return "Test rows were found among the training rows: the result is likely too good."
+    return f"The data has {wording.counted(len(errors), 'error')} that section 2 names." if errors else ""
+
+
+def _truncation(folder: Folder) -> str:
+    test = (folder.data.get("splits") or {}).get("test") or {}
+    if not finite(test.get("cut_rows")) or test["cut_rows"] <= 0.05:
+        return ""
+    return (
+        f"{wording.percent(test['cut_rows'])} of the test texts are longer than the model reads: what stands in "
+        "their ends cannot count."
+    )
+
+
+def _imbalance(folder: Folder) -> str:
+    counts = ((folder.data.get("splits") or {}).get("test") or {}).get("labels") or {}
+    share = max(counts.values()) / sum(counts.values()) if sum(counts.values()) else 0
+    if share < 0.7 or len(counts) < 2:
+        return ""
+    name = max(counts, key=lambda label: counts[label])
+    return (
+        f"{wording.percent(share)} of the test rows are \u201c{name}\u201d: always saying so would be right as often, so "
+        "look at macro-F1, not at accuracy."
+    )
+
+
+def _overconfident(folder: Folder) -> str:
+    bins = [each for each in (folder.details.get("test") or {}).get("calibration") or [] if each.get("n")]
+    if not bins:
+        return ""
+    stated, right = overconfidence(bins)
+    if abs(stated - right) < 0.05:
+        return ""
+    direction = "too high" if stated > right else "too low"
+    return f"The probabilities are {direction} on average: do not read them as chances without recalibrating."
+
+
+def _unfinished(folder: Folder) -> str:
+    status = folder.run.get("status")
+    return "" if status in (None, "finished") else "The run did not come to its end; a longer one may be better."
+
+
+def _same_source(folder: Folder) -> str:
+    files = folder.data.get("files") or {}
+    same = "test" not in files or (files.get("train") or {}).get("sha256") == files["test"].get("sha256")
+    start = "The test rows come from the same source as the training rows" if same else "Only these test rows were measured"
+    return f"{start}: texts from elsewhere, or from another time, may do worse."
+
+
+def _damaged(folder: Folder) -> str:
+    if not folder.damaged:
+        return ""
+    return f"Could not be read, and is missing on this page: {wording.listed(folder.damaged)}."
+
+
+def _parity(parity: dict[str, Any]) -> dict[str, str]:
+    if not parity:
+        return {"tone": "unsure", "icon": "i", "sentence": "Not checked: whether the saved model predicts the same elsewhere."}
+    numbers = (
+        f"largest difference {wording.small(parity.get('largest_difference'))}, "
+        f"tolerated {wording.small(parity.get('tolerance'))}"
+    )
+    rows = wording.counted(parity.get("rows") or 0, "row")
+    loader = parity.get("loaded_by") or "another loader"
+    if parity.get("same"):
+        return {
+            "tone": "good",
+            "icon": "\N{HEAVY CHECK MARK}",
+            "sentence": f"The saved model, loaded with {loader}, predicts the same on {rows} ({numbers}).",
+        }
+    return {
+        "tone": "bad",
+        "icon": "\N{HEAVY MULTIPLICATION X}",
+        "sentence": f"The saved model, loaded with {loader}, predicts differently on {rows} ({numbers}): do not ship it.",
+    }
+
+
+def _environment(folder: Folder) -> list[tuple[str, str]]:
+    values = {"attune": folder.run.get("version"), **folder.environment}
+    values.setdefault("seed", folder.knob("train", "seed"))
+    shown = [key for key in ENVIRONMENT if values.get(key) not in (None, "")]
+    shown += [key for key in values if key not in ENVIRONMENT and isinstance(values[key], str | int | float)]
+    return [(ENVIRONMENT.get(key, key.replace("_", " ")), _written(key, values[key])) for key in shown]
+
+
+def _written(key: str, value: Any) -> str:
+    return f"{value:.1f} GiB" if key == "memory_gib" and finite(value) else str(value)

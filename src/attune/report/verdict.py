@@ -1,0 +1,136 @@
+"""The verdict: how good, on how many rows, and is it better than what costs nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attune.report import wording
+from attune.report.folder import Folder, finite
+
+TONES = {
+    "good": ("\N{HEAVY CHECK MARK}", "Better than the baselines"),
+    "unsure": ("\N{ALMOST EQUAL TO}", "Not clearly better than the baselines"),
+    "bad": ("\N{HEAVY MULTIPLICATION X}", "Worse than a baseline"),
+    "none": ("i", "Not compared with a baseline"),
+    "empty": ("i", "No result yet"),
+}
+ALPHA = 0.05  # as in metrics.intervals: better or worse needs interval and p to say so
+STATUS = {
+    "finished": "finished", "running": "still running", "stopped": "stopped before its end", "failed": "failed",
+}  # fmt: skip
+
+
+def main_metric(folder: Folder) -> str:
+    """The metric that judges the run: the one its comparisons use, else macro-F1, else the first there is."""
+    compared = [entry["metric"] for entry in folder.metrics.get("comparisons") or []]
+    measured = list(folder.metrics.get("test") or folder.metrics.get("valid") or {})
+    named = [folder.run["main_metric"]] if "main_metric" in folder.run else []
+    preferred = [*named, *compared[:1], *[name for name in ("f1_macro", "accuracy") if name in measured]]
+    return str([*preferred, *measured, "f1_macro"][0])
+
+
+def verdict(folder: Folder) -> dict[str, Any]:
+    """The headline in parts, its tone, the sentences under it and the rows of the interval plot."""
+    metric = main_metric(folder)
+    split = "test" if (folder.metrics.get("test") or {}).get(metric) else "valid"
+    entry = (folder.metrics.get(split) or {}).get(metric)
+    if not entry:
+        return _without_result(folder)
+    comparison = hardest(folder, metric)
+    tone = judged(comparison)
+    held_out = "held-out" if split == "test" else "validation"
+    return {
+        "tone": tone,
+        "icon": TONES[tone][0],
+        "badge": TONES[tone][1],
+        "metric": wording.metric_name(metric),
+        "value": wording.score(entry["value"], 2),
+        "interval": wording.interval(entry, 2),
+        "rest": f"on {wording.counted(entry.get('n') or 0, f'{held_out} row')}{_clause(comparison)}",
+        "sentences": _sentences(folder, metric, split),
+        "comparisons": [_comparison(each) for each in folder.metrics.get("comparisons") or []],
+    }
+
+
+def hardest(folder: Folder, metric: str) -> dict[str, Any] | None:
+    """The comparison with the baseline that comes nearest to the model."""
+    entries = [entry for entry in folder.metrics.get("comparisons") or [] if entry.get("metric") == metric]
+    gain = -1 if metric in wording.LOWER_IS_BETTER else 1
+    usable = [{**entry, "gain": gain} for entry in entries if finite(entry.get("difference"))]
+    return min(usable, key=lambda entry: gain * entry["difference"], default=None)
+
+
+def judged(comparison: dict[str, Any] | None) -> str:
+    """`good`, `bad` or `unsure`, or `none` where nothing was compared."""
+    if comparison is None:
+        return "none"
+    bounds = [comparison.get("low"), comparison.get("high")]
+    if not all(finite(bound) for bound in bounds):
+        return "unsure"
+    if finite(comparison.get("p")) and comparison["p"] >= ALPHA:
+        return "unsure"
+    worst, best = sorted(comparison["gain"] * bound for bound in bounds)
+    return "good" if worst > 0 else "bad" if best < 0 else "unsure"
+
+
+def _clause(comparison: dict[str, Any] | None) -> str:
+    if comparison is None:
+        return ""
+    name = wording.baseline_name(comparison["baseline"])
+    size = wording.score(abs(comparison["difference"]), 2)
+    return {
+        "good": f": better than {name} by {size}",
+        "unsure": f": not clearly different from {name} ({wording.change(comparison['difference'], 2)})",
+        "bad": f": worse than {name} by {size}",
+    }[judged(comparison)]
+
+
+def _sentences(folder: Folder, metric: str, split: str) -> list[str]:
+    entries = folder.metrics[split]
+    sentences = []
+    accuracy = entries.get("accuracy") or {}
+    if finite(accuracy.get("value")):
+        right = round(100 * accuracy["value"])
+        sentences.append(f"Of 100 new texts like these, about {right} would get the right label.")
+    if wording.METRICS.get(metric, ("", ""))[1]:
+        sentences.append(f"{wording.metric_name(metric)} is the {wording.METRICS[metric][1]}; 1 is perfect.")
+    if wording.interval(entries[metric]):
+        sentences.append("The brackets hold the true value in 95 of 100 such tests.")
+    if split == "valid":
+        sentences.append("No test rows were set aside: these rows also chose the best step, so expect a bit less.")
+    if folder.run.get("status") not in (None, "finished"):
+        sentences.append(f"The run {_status(folder)}.")
+    return sentences
+
+
+def _status(folder: Folder) -> str:
+    status = STATUS.get(str(folder.run.get("status")), str(folder.run.get("status")))
+    verb = "is" if status.startswith("still") else "" if status == "failed" else "was"
+    reason = folder.run.get("reason")
+    return f"{verb} {status}".strip() + (f" ({reason})" if reason else "")
+
+
+def _without_result(folder: Folder) -> dict[str, Any]:
+    return {
+        "tone": "empty",
+        "icon": TONES["empty"][0],
+        "badge": TONES["empty"][1],
+        "metric": "No result yet:",
+        "value": "",
+        "interval": "",
+        "rest": f"the run {_status(folder)}" if folder.run.get("status") else "the run was not evaluated",
+        "sentences": ["What is known so far stands below."],
+        "comparisons": [],
+    }
+
+
+def _comparison(entry: dict[str, Any]) -> str:
+    told = str(entry.get("sentence") or "").rstrip(". ")
+    if told.startswith(("better", "worse")):
+        return f"The model is {told}."
+    if told:
+        return f"{told[0].upper()}{told[1:]}."
+    return (
+        f"Difference in {wording.metric_name(entry['metric'])} to {wording.baseline_name(entry['baseline'])}: "
+        f"{wording.change(entry.get('difference'))} {wording.interval(entry)} ({wording.chance(entry.get('p'))})."
+    )

@@ -1,0 +1,120 @@
+"""How numbers and names are written: the same everywhere on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from attune.report.folder import finite
+
+NONE = "\N{EN DASH}"
+METRICS = {
+    "accuracy": ("accuracy", "share of the rows that get the right label"),
+    "f1_macro": ("macro-F1", "balance of precision and recall, every label counting the same"),
+    "f1_micro": ("micro-F1", "balance of precision and recall over all rows"),
+    "f1_weighted": ("weighted F1", "balance of precision and recall, labels counting by their rows"),
+    "precision_macro": ("macro precision", "how often a predicted label is right, mean over the labels"),
+    "recall_macro": ("macro recall", "how many rows of a label are found, mean over the labels"),
+    "matthews_correlation": ("Matthews correlation", "agreement beyond chance: 0 is guessing, 1 is perfect"),
+    "log_loss": ("log loss", "penalty for confident mistakes"),
+    "ece": ("calibration error (ECE)", "mean gap between stated probability and share of right answers"),
+    "roc_auc": ("ROC AUC", "chance that a positive row is ranked above a negative one"),
+    "average_precision": ("average precision", "mean precision over all thresholds"),
+}
+LOWER_IS_BETTER = {"log_loss", "ece", "loss"}
+BASELINES = {"majority": "always the commonest label", "tfidf_logreg": "TF-IDF + logistic regression"}
+SPLITS = {"train": "training", "valid": "validation", "test": "test"}
+
+
+def metric_name(metric: str) -> str:
+    """The name of a metric as people write it."""
+    return METRICS.get(metric, (metric.replace("_", " "), ""))[0]
+
+
+def baseline_name(baseline: str) -> str:
+    """The name of a baseline as people write it."""
+    return BASELINES.get(baseline, baseline.replace("_", " "))
+
+
+def score(value: Any, digits: int = 3) -> str:
+    """A score with fixed decimals and a true minus sign."""
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") if finite(value) else NONE
+
+
+def change(value: Any, digits: int = 3) -> str:
+    """A difference with its sign."""
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}") if finite(value) else NONE
+
+
+def interval(entry: Mapping[str, Any], digits: int = 3) -> str:
+    """`[low, high]`, or nothing where it was not measured."""
+    if not (finite(entry.get("low")) and finite(entry.get("high"))):
+        return ""
+    return f"[{score(entry['low'], digits)}, {score(entry['high'], digits)}]"
+
+
+def percent(share: Any) -> str:
+    """A share in [0, 1] in per cent: one decimal below 10 %, none above."""
+    if not finite(share):
+        return NONE
+    value = 100 * share
+    if 0 < value < 0.1:
+        return "<0.1%"
+    return f"{value:.1f}%" if 0 < value < 9.95 else f"{value:.0f}%"
+
+
+def count(number: Any) -> str:
+    """A whole number with thousands separated."""
+    return f"{number:,.0f}" if finite(number) else NONE
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+
+
+def duration(seconds: Any) -> str:
+    """Seconds in the two largest fitting units."""
+    if not finite(seconds):
+        return NONE
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def memory(mebibytes: Any) -> str:
+    """Mebibytes, from 1,024 on as gibibytes."""
+    if not finite(mebibytes):
+        return NONE
+    return f"{mebibytes:.0f} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.1f} GiB"
+
+
+def small(value: Any) -> str:
+    """A number of any size with two significant digits."""
+    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}") if finite(value) else NONE
+
+
+def when(iso: Any) -> str:
+    """A point in time as `23 Nov 2026, 14:12`."""
+    try:
+        moment = datetime.fromisoformat(str(iso))
+    except ValueError:
+        return ""
+    zone = " UTC" if moment.utcoffset() == timedelta(0) else ""
+    return f"{moment.day} {moment:%b %Y, %H:%M}{zone}"
+
+
+def chance(p: Any) -> str:
+    """A p-value as one writes it."""
+    if not finite(p):
+        return ""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -1,0 +1,131 @@
+"""The composition root: a recipe becomes objects, a run becomes results. `train` is the whole walk."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from attune import files, machine, parity, prepare, recipe_file, rundir
+from attune.errors import AttuneError, DataError, Problem, RecipeError
+from attune.prepare import Prepared
+from attune.recipe import Recipe
+from attune.rundir import RunDir
+
+if TYPE_CHECKING:
+    from attune.training.events import Event
+
+
+def plan(recipe: Recipe) -> Prepared:
+    """Everything before training: rows read and split, texts encoded, nothing left open; writes nothing."""
+    return prepare.prepare(prepare.rows(recipe))
+
+
+def start(ready: Prepared, out: str = "") -> RunDir:
+    """A new run folder for what was planned."""
+    recipe = ready.recipe
+    run = rundir.create(out, recipe.data.train, recipe.model.base)
+    files.write_text(run.path / "recipe.yaml", recipe_file.dump(recipe))
+    run.write("environment.json", machine.environment(recipe.train.seed))
+    run.write("data.json", prepare.described(ready))
+    run.write("findings.json", [finding.as_dict() for finding in ready.rows.findings])
+    run.status("running", started=_now(), command=["attune", *sys.argv[1:]], version=machine.version())
+    return run
+
+
+def reopen(name: str) -> tuple[Prepared, RunDir]:
+    """A stopped or killed run, planned again exactly as it was.
+
+    Raises:
+        RecipeError: for a run that is finished.
+        DataError: when a data file is not what it was.
+    """
+    run = rundir.find(name)
+    held = run.read("run.json")
+    if held["status"] == "finished":
+        raise RecipeError(Problem(name, "the run is finished", fix="Train anew with another --out"))
+    if held["status"] == "running" and machine.alive(held["pid"]):
+        raise RecipeError(Problem(name, "the run is still going on", f"process {held['pid']}"))
+    ready = plan(recipe_file.load(str(run.path / "recipe.yaml")))
+    before, now = run.read("data.json")["files"], prepare.described(ready)["files"]
+    changed = [
+        Problem(now[part]["path"], "the file is not what it was when the run began", fix="Restore it, or train anew")
+        for part in before
+        if before[part]["sha256"] != now[part]["sha256"]
+    ]
+    if changed:
+        raise DataError(*changed)
+    return ready, run
+
+
+def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
+    """Trains, measures once on the test rows, stores, checks and reports; yields what happens.
+
+    Leaving it saves a checkpoint and marks the run as stopped.
+    """
+    from attune.models import load
+    from attune.training.checkpoint import Store
+    from attune.training.events import Evaluating, Finished
+    from attune.training.loop import Fit, fit
+    from attune.training.optim import adamw
+    from attune.training.update import Learner
+
+    knobs = ready.recipe.train
+    model = load.backbone(ready.recipe.model.base, ready.task.head, ready.task.labels, seed=knobs.seed)
+    learner = Learner(ready.task, model, adamw(model.model, weight_decay=knobs.weight_decay), knobs.clip, ready.where)
+    features = ready.features
+    fitting = Fit(learner, features["train"], features["valid"], ready.gold["valid"], knobs, Store(run.checkpoints))
+    run.status("running", host=machine.host())
+    run.forget_events_after(fitting.store.newest_step())
+    try:
+        for event in fit(fitting):
+            if not isinstance(event, Evaluating):
+                run.append_event(event.as_dict())
+            if isinstance(event, Finished):
+                _finish(ready, run, model, event, fitting.state)
+            yield event
+    except GeneratorExit:
+        run.status("stopped", reason="stopped by the user", finished=_now())
+        raise
+    except AttuneError as error:
+        run.status("failed", reason=str(error), finished=_now())
+        raise
+
+
+def _finish(ready: Prepared, run: RunDir, model: Any, event: Any, state: Any) -> None:
+    from attune import evaluate, report
+    from attune.models import load
+
+    evaluate.measure(ready, model, run)
+    details = run.read("details.json")
+    details["cost"] = {
+        "train_seconds": event.seconds,
+        "tokens": state.tokens,
+        "tokens_per_s": state.tokens / max(event.seconds, 1e-9),
+        "peak_memory_mib": machine.peak_memory_mib(),
+    }
+    run.write("details.json", details)
+    with files.whole_folder(run.model) as folder:
+        load.store(model, ready.tokenizer, folder)
+    parity.check(run)
+    run.status(
+        "finished",
+        finished=_now(),
+        seconds=event.seconds,
+        best_step=event.best_step,
+        stopped_early=event.reason.startswith("stopped early"),
+        reason=event.reason,
+    )
+    report.write(run.path)
+
+
+def drained(events: Iterator[Event]) -> None:
+    """Lets a run go to its end."""
+    for _ in events:
+        pass
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+

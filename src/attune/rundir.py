@@ -1,0 +1,116 @@
+"""The run folder: every result of a run by name. It is the only thing report, dashboard and comparison read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from attune import files
+from attune.errors import Problem, RecipeError, nearest
+
+RUNS = Path("runs")
+
+
+class RunDir:
+    """One run's folder; the files in it are written whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def model(self) -> Path:
+        """The model in transformers' layout."""
+        return self.path / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where training continues from."""
+        return self.path / "checkpoints"
+
+    def write(self, name: str, value: Any) -> None:
+        """Replaces a JSON file of the run."""
+        files.write_json(self.path / name, value)
+
+    def read(self, name: str, default: Any = None) -> Any:
+        """A JSON file of the run, or `default` when it is not there."""
+        path = self.path / name
+        return files.read_json(path) if path.is_file() else default
+
+    def write_lines(self, name: str, rows: list[dict[str, Any]]) -> None:
+        """Replaces a JSON-lines file of the run."""
+        path = self.path / name
+        path.parent.mkdir(exist_ok=True)
+        files.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+    def append_event(self, event: dict[str, Any]) -> None:
+        """Adds a line to events.jsonl."""
+        path = self.path / "events.jsonl"
+        with files.disk_errors(path), path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event, ensure_ascii=False) + "\n")
+
+    def events(self) -> list[dict[str, Any]]:
+        """What happened; a last line that a kill cut short is left out."""
+        path = self.path / "events.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+    def forget_events_after(self, step: int) -> None:
+        """Drops the events of steps that are taken again after a kill."""
+        kept = [event for event in self.events() if event["step"] <= step and event["event"] != "finished"]
+        self.write_lines("events.jsonl", kept)
+
+    def status(self, status: str, **more: Any) -> None:
+        """Updates run.json: running, finished, stopped or failed, and what else is known."""
+        held = self.read("run.json", {})
+        self.write("run.json", {**held, "status": status, "pid": os.getpid(), **more})
+
+
+def create(out: str, data: str, model: str) -> RunDir:
+    """A new run folder: `out`, else runs/<date>-<data>-<model>.
+
+    Raises:
+        RecipeError: when `out` is there already.
+    """
+    if out:
+        path = Path(out)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            fix = f"Choose another --out, or go on with it: attune resume {out}"
+            raise RecipeError(Problem(out, "the run folder is there already; nothing was changed", fix=fix))
+    else:
+        path = _free(RUNS / f"{datetime.now():%Y-%m-%d_%H%M}-{_word(data)}-{_word(model)}")
+    with files.disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return RunDir(path)
+
+
+def find(name: str) -> RunDir:
+    """The run folder of this name; `last` is the newest one under runs/.
+
+    Raises:
+        RecipeError: when there is no such run.
+    """
+    known = sorted((p for p in RUNS.glob("*") if (p / "run.json").is_file()), key=lambda p: p.stat().st_mtime)
+    if name == "last" and known:
+        return RunDir(known[-1])
+    path = Path(name)
+    if not (path / "run.json").is_file():
+        fix = nearest(name, [str(run) for run in known]) or "A run folder holds run.json; `attune train` makes one"
+        raise RecipeError(Problem(name, "is not a run folder", fix=fix))
+    return RunDir(path)
+
+
+def _word(name: str) -> str:
+    stem = Path(name.rstrip("/")).name.split(".")[0]
+    return re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-")[:40] or "data"
+
+
+def _free(path: Path) -> Path:
+    """The path itself, or with the first number that is free."""
+    candidate, number = path, 2
+    while candidate.exists():
+        candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return candidate

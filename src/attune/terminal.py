@@ -1,0 +1,179 @@
+"""What the terminal shows: progress to stderr, results to stdout, problems as sentences."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from attune.errors import AttuneError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from attune.prepare import Prepared
+    from attune.rundir import RunDir
+    from attune.training.events import Event
+
+PLAIN_EVERY = 20.0  # seconds between two progress lines where no line can be redrawn
+
+
+class Screen:
+    """One command's way of speaking: for people, quietly, or as JSON lines."""
+
+    def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
+        self.quiet, self.as_json = quiet, as_json
+        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.out = Console(highlight=False, soft_wrap=True)
+
+    def problems(self, error: AttuneError) -> None:
+        """Why a command stopped."""
+        if self.as_json:
+            problems = [problem.as_dict() for problem in error.problems]
+            self.json({"error": type(error).__name__, "exit_code": error.exit_code, "problems": problems})
+        else:
+            self.err.print(f"attune: {error}", style="red", markup=False)
+
+    def say(self, text: str = "", style: str | None = None) -> None:
+        """A line for people."""
+        if not self.quiet and not self.as_json:
+            self.err.print(text, style=style, markup=False)
+
+    def json(self, value: dict[str, Any]) -> None:
+        """A line for machines."""
+        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def plan(self, ready: Prepared) -> None:
+        """What was inferred, and how to say otherwise."""
+        for label, text in planned(ready):
+            self.say(f"  {label:<9} {text}")
+        for finding in ready.rows.findings:
+            self.say(f"  {'!' if finding.level == 'warning' else '·'} {finding.sentence}")
+            if finding.rows:
+                self.say(f"      {', '.join(finding.rows[:5])}{' ...' if len(finding.rows) > 5 else ''}")
+        self.say("  Say otherwise: --text --label --model --valid --test, or train.lr=...; plan only: --dry-run")
+
+    def follow(self, events: Iterator[Event]) -> None:
+        """Draws a run while it runs."""
+        if self.as_json:
+            for event in events:
+                self.json(event.as_dict())
+        elif self.quiet:
+            for _ in events:
+                pass
+        elif self.err.is_terminal:
+            self._live(events)
+        else:
+            self._lines(events)
+
+    def _live(self, events: Iterator[Event]) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        bar = TextColumn("{task.fields[text]}")
+        with Progress(BarColumn(30), bar, console=self.err, transient=True, refresh_per_second=5) as progress:
+            task = progress.add_task("", total=1.0, text="preparing")
+            for event in events:
+                self._draw(event, progress, task)
+
+    def _draw(self, event: Event, progress: Progress, task: TaskID) -> None:
+        from attune.training.events import Evaluated, Evaluating, Finished, Stepped
+
+        if isinstance(event, Stepped):
+            done = event.seconds / max(event.seconds + event.left_s, 1e-9)
+            progress.update(task, completed=done, text=stepped(event))
+        elif isinstance(event, Evaluating):
+            progress.update(task, text=f"step {event.step}: evaluating {event.done:.0%}")
+        elif isinstance(event, Evaluated):
+            progress.console.print(evaluated(event), markup=False)
+        elif isinstance(event, Finished):
+            progress.update(task, completed=1.0, text="done")
+
+    def _lines(self, events: Iterator[Event]) -> None:
+        from attune.training.events import Evaluated, Stepped
+
+        last = 0.0
+        for event in events:
+            if isinstance(event, Stepped) and event.seconds - last > PLAIN_EVERY:
+                last = event.seconds
+                self.say(stepped(event))
+            elif isinstance(event, Evaluated):
+                self.say(evaluated(event))
+
+    def results(self, run: RunDir) -> None:
+        """The final table, the verdict, the paths."""
+        metrics, state = run.read("metrics.json"), run.read("run.json")
+        if self.as_json:
+            self.json({"event": "result", "run": str(run.path), "metrics": metrics})
+            return
+        self.say(f"\n{state['reason']}; best at step {state['best_step']}, {clock(state['seconds'])}")
+        if not self.quiet:
+            self.out.print(_table(metrics))
+        for comparison in metrics["comparisons"]:
+            if comparison["metric"] == next(iter(metrics["comparisons"]))["metric"]:
+                self.out.print(f"  {comparison['sentence']}", markup=False)
+        self.out.print(f"  model   {run.model}", markup=False)
+        self.out.print(f"  report  {run.path / 'report.html'}", markup=False)
+        self.say(f"  try     attune predict {run.path} FILE, or: echo text | attune predict {run.path} -")
+
+
+def stepped(event: Any) -> str:
+    """A training step in one line."""
+    return (
+        f"step {event.step}  epoch {event.epoch:.2f}  loss {event.loss:.3f}  "
+        f"{event.tokens_per_s:,.0f} tokens/s  left {clock(event.left_s)}"
+    )
+
+
+def evaluated(event: Any) -> str:
+    """An evaluation in one line."""
+    shown = {"f1_macro": "macro-F1", "accuracy": "accuracy", "log_loss": "loss"}
+    scores = "  ".join(f"{name} {event.metrics[key]:.3f}" for key, name in shown.items() if key in event.metrics)
+    return f"epoch {event.epoch:5.2f}  step {event.step:>6}  valid {scores}{'  best' if event.best else ''}"
+
+
+def clock(seconds: float) -> str:
+    """`1:05` or `2:03:09`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
+    """The plan as pairs of a word and a sentence."""
+    found, recipe = ready.rows, ready.recipe
+    for reason in (*found.roles.reasons, *found.notes):
+        word, colon, rest = reason.partition(": ")
+        yield (word, rest) if colon and len(word) < 8 else ("note", reason)
+    sizes = {part: len(table) for part, table in found.tables.items()}
+    shown = " / ".join(f"{sizes[part]:,}" for part in ("train", "valid", "test"))
+    yield "rows", f"{shown} (train / valid / test), stratified, near-duplicates kept together"
+    sequences = ready.features["train"].sequences
+    verb = {"truncate": "cut after", "head_tail": "kept at both ends of", "windows": "read by windows of"}
+    cut = f"{sequences.cut_rows:.1%} of the rows and {sequences.cut_tokens:.1%} of the tokens are not read"
+    yield "length", f"texts are {verb[recipe.model.long_texts]} {recipe.model.max_tokens} tokens; {cut}"
+    yield "model", f"{recipe.model.base} ({ready.model_type}), a new head for {len(ready.task.labels)} labels"
+    knobs = recipe.train
+    yield (
+        "train",
+        f"{knobs.epochs:g} epochs, about {ready.steps:,} steps of {knobs.batch} {knobs.batch_by}, "
+        f"learning rate {knobs.lr:g}, seed {knobs.seed}",
+    )
+
+
+def _table(metrics: dict[str, Any]) -> Table:
+    table = Table(title=f"test, {metrics['test']['accuracy']['n']:,} rows", title_justify="left")
+    names = {"majority": "majority", "tfidf_logreg": "TF-IDF + LR"}
+    table.add_column("")
+    table.add_column("attune [95 %]", justify="right")
+    for name in names.values():
+        table.add_column(name, justify="right")
+    for key in ("f1_macro", "accuracy", "matthews_correlation", "log_loss", "ece"):
+        held = metrics["test"][key]
+        others = [f"{metrics['baselines'][name][key]['value']:.3f}" for name in names]
+        table.add_row(key, f"{held['value']:.3f} [{held['low']:.3f}, {held['high']:.3f}]", *others)
+    return table

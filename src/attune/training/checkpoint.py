@@ -1,0 +1,153 @@
+"""Checkpoints: written whole or not at all, verified when read, without pickle.
+
+A checkpoint holds weights, optimizer moments and the state of the loop. The order of the rows and the random
+numbers of dropout are functions of seed and step, so nothing else is needed to continue to the same bits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from attune import files
+from attune.errors import Problem, TrainingError
+
+PREFIX = "checkpoint-"
+
+
+@dataclass
+class State:
+    """Where the loop stands, after `step` optimizer steps."""
+
+    step: int = 0
+    evaluated_at: int = 0  # the last step whose evaluation is done
+    best_step: int = 0
+    best_score: float = float("-inf")
+    best_loss: float = float("inf")
+    misses: int = 0  # evaluations since the best one
+    tokens: int = 0
+    seconds: float = 0.0
+    reason: str = ""  # why training is over; empty while it goes on
+
+
+class Store:
+    """The checkpoints of one run: the last one to continue from, and the best weights."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> Path:
+        """Writes a checkpoint and then removes the one before."""
+        path = self.folder / f"{PREFIX}{state.step:08d}"
+        with files.whole_folder(path) as partial:
+            _write(partial / "weights.safetensors", _weights(model))
+            _write(partial / "optimizer.safetensors", _moments(model, optimizer))
+            value = {name: (None if _infinite(held) else held) for name, held in asdict(state).items()}
+            (partial / "state.json").write_text(json.dumps(value, indent=1), encoding="utf-8")
+            _seal(partial)
+        for older in self.checkpoints():
+            if older != path:
+                shutil.rmtree(older)
+        return path
+
+    def save_best(self, model: nn.Module) -> None:
+        """Keeps these weights as the best ones."""
+        with files.whole_folder(self.folder / "best") as partial:
+            _write(partial / "weights.safetensors", _weights(model))
+            _seal(partial)
+
+    def load_best(self, model: nn.Module) -> None:
+        """Puts the best weights back into the model."""
+        best = self.folder / "best"
+        damage = verify(best)
+        if damage:
+            raise TrainingError(Problem(str(best), f"the best weights are damaged: {damage}"))
+        model.load_state_dict(load_file(best / "weights.safetensors"))
+
+    def checkpoints(self) -> list[Path]:
+        """The whole checkpoints, newest first."""
+        return sorted(self.folder.glob(f"{PREFIX}*[0-9]"), reverse=True) if self.folder.is_dir() else []
+
+    def newest_step(self) -> int:
+        """The step of the newest checkpoint that is undamaged; 0 when there is none."""
+        return next((int(p.name.removeprefix(PREFIX)) for p in self.checkpoints() if not verify(p)), 0)
+
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+        """The newest checkpoint that is undamaged, into model and optimizer; a new State when there is none."""
+        if self.folder.is_dir():
+            files.remove_partials(self.folder)
+        damaged = []
+        for path in self.checkpoints():
+            damage = verify(path)
+            if damage:
+                damaged.append(Problem(str(path), f"the checkpoint is damaged: {damage}"))
+                continue
+            model.load_state_dict(load_file(path / "weights.safetensors"))
+            _restore(model, optimizer, load_file(path / "optimizer.safetensors"))
+            held = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            return State(**{name: value for name, value in held.items() if value is not None})
+        if damaged:
+            raise TrainingError(*damaged, Problem("", "no checkpoint is whole", fix="Train again from the recipe"))
+        return State()
+
+
+def verify(folder: Path) -> str:
+    """What is wrong with a sealed folder, in words; empty when every file is as it was written."""
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        return "manifest.json is missing"
+    try:
+        expected: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))
+    except ValueError:
+        return "manifest.json is not JSON"
+    for name, digest in expected.items():
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+        found = files.sha256(folder / name)
+        if found != digest:
+            return f"{name} has SHA-256 {found[:12]}, expected {digest[:12]}"
+    return ""
+
+
+def _seal(folder: Path) -> None:
+    digests = {file.name: files.sha256(file) for file in sorted(folder.iterdir())}
+    (folder / "manifest.json").write_text(json.dumps(digests, indent=1), encoding="utf-8")
+
+
+def _write(path: Path, tensors: dict[str, Tensor]) -> None:
+    """safetensors' file, whose errors are the system's own (a full disk stays recognisable)."""
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate") and size:
+            os.posix_fallocate(file.fileno(), 0, size)
+    save_file(tensors, path)
+
+
+def _infinite(value: object) -> bool:
+    return isinstance(value, float) and value in (float("inf"), float("-inf"))
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
+
+
+def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    held = {}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            held[f"{name}:{key}"] = value
+    return held
+
+
+def _restore(model: nn.Module, optimizer: torch.optim.Optimizer, held: dict[str, Tensor]) -> None:
+    parameters = dict(model.named_parameters())
+    for key, value in held.items():
+        name, _, part = key.rpartition(":")
+        optimizer.state[parameters[name]][part] = value

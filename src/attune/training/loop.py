@@ -1,0 +1,183 @@
+"""The loop: a generator of events. To stop it, leave it; what it reached is saved on the way out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from attune.recipe import TrainSection
+from attune.tasks.base import Features, Task, batch_of
+from attune.training import batches
+from attune.training.checkpoint import State, Store
+from attune.training.events import Evaluated, Evaluating, Event, Finished, Saved, Stepped
+from attune.training.schedule import factor
+from attune.training.update import Learner, update
+
+EVALUATION_TOKENS = 8192  # in one forward pass of an evaluation
+GRANULE = 64  # evaluation batches between two chances to leave
+
+
+@dataclass
+class Fit:
+    """One training run: what learns, from what, scored on what, kept where."""
+
+    learner: Learner
+    train: Features
+    valid: Features
+    valid_gold: np.ndarray
+    knobs: TrainSection  # epochs and lr are numbers here, never auto
+    store: Store
+
+    def __post_init__(self) -> None:
+        self.state = State()
+        self.saved_at = time.monotonic()
+        self.began = time.monotonic()
+
+    def steps(self, epoch: int) -> list[np.ndarray]:
+        """The features of each step of an epoch."""
+        knobs = self.knobs
+        return batches.steps_of(self.train, batch=knobs.batch, by=knobs.batch_by, seed=knobs.seed, epoch=epoch)
+
+    def seconds(self) -> float:
+        """Of training, over all the processes that worked on this run."""
+        return self.state.seconds + time.monotonic() - self.began
+
+
+def fit(run: Fit) -> Iterator[Event]:
+    """Trains from where the run's checkpoints end to its end, and leaves the best weights in the model.
+
+    Leaving the generator (`close`, an exception) saves a checkpoint at the last whole step.
+
+    Yields:
+        Stepped for each optimizer step, Evaluating and Evaluated, Saved, and Finished at the end.
+    """
+    learner, store = run.learner, run.store
+    run.state = store.load(learner.model.model, learner.optimizer)
+    run.began = time.monotonic()
+    try:
+        yield from _steps(run)
+    except GeneratorExit:
+        _save(run)
+        raise
+    if run.state.best_step:
+        store.load_best(learner.model.model)
+    yield Finished(run.state.step, run.state.reason, run.state.best_step, run.seconds())
+
+
+def _steps(run: Fit) -> Iterator[Event]:
+    knobs, state = run.knobs, run.state
+    assert isinstance(knobs.epochs, float)
+    assert isinstance(knobs.lr, float)
+    begun = 0  # steps before this epoch
+    total = _total_steps(run, knobs.epochs)
+    for epoch in range(math.ceil(knobs.epochs)):
+        parts = run.steps(epoch)
+        for place, part in enumerate(parts):
+            step = begun + place + 1
+            if step > total or state.reason:
+                break
+            if step > state.step:
+                yield _step(run, part, step, total, epoch + (place + 1) / len(parts))
+            if _evaluation_due(step, place, len(parts), total, knobs) and state.evaluated_at < step:
+                yield from _evaluate(run, epoch + (place + 1) / len(parts))
+                if step == total and not state.reason:
+                    state.reason = "all epochs"
+                yield _save(run)
+            elif time.monotonic() - run.saved_at > knobs.save_minutes * 60:
+                yield _save(run)
+        begun += len(parts)
+
+
+def _total_steps(run: Fit, epochs: float) -> int:
+    whole = int(epochs)
+    steps = sum(len(run.steps(epoch)) for epoch in range(whole))
+    rest = round((epochs - whole) * len(run.steps(whole))) if epochs > whole else 0
+    return max(1, steps + rest)
+
+
+def _evaluation_due(step: int, place: int, in_epoch: int, total: int, knobs: TrainSection) -> bool:
+    """At each epoch's end, at the last step, and inside long epochs at even distances."""
+    parts = math.ceil(in_epoch / knobs.evaluate_steps)
+    return step == total or place + 1 == in_epoch or (place + 1) % math.ceil(in_epoch / parts) == 0
+
+
+def _step(run: Fit, part: np.ndarray, step: int, total: int, epoch: float) -> Stepped:
+    knobs, state = run.knobs, run.state
+    began = time.monotonic()
+    # The step alone decides the random numbers: a resumed run draws the same ones.
+    torch.manual_seed(knobs.seed * 1_000_003 + step)
+    micro = (
+        batch_of(run.train, chosen) for chosen in batches.micro_batches(run.train, part, tokens=knobs.micro_tokens)
+    )
+    lr = float(knobs.lr) * factor(knobs.schedule, step - 1, total, round(total * knobs.warmup))
+    done = update(run.learner, micro, count=run.train.count(part), lr=lr)
+    state.step = step
+    state.tokens += done.tokens
+    seconds = run.seconds()
+    return Stepped(
+        step,
+        epoch=epoch,
+        loss=done.loss,
+        lr=lr,
+        grad_norm=done.grad_norm,
+        tokens=done.tokens,
+        tokens_per_s=done.tokens / (time.monotonic() - began),
+        seconds=seconds,
+        left_s=seconds / step * (total - step),
+    )
+
+
+def _evaluate(run: Fit, epoch: float) -> Iterator[Event]:
+    state, learner = run.state, run.learner
+    began = time.monotonic()
+    answers: list[np.ndarray] = []
+    for share in predicted(learner.task, learner.model, run.valid, answers.append):
+        yield Evaluating(state.step, share)
+    predictions = learner.task.join(np.concatenate(answers), run.valid)
+    scores = learner.task.score(run.valid_gold, predictions)
+    score, loss = scores[learner.task.main_metric], scores.get("log_loss", 0.0)
+    best = (score, -loss) > (state.best_score, -state.best_loss)
+    if best:
+        run.store.save_best(learner.model.model)
+        state.best_score, state.best_loss, state.best_step, state.misses = score, loss, state.step, 0
+    else:
+        state.misses += 1
+        if run.knobs.patience and state.misses >= run.knobs.patience:
+            state.reason = f"stopped early: no better score in {state.misses} evaluations"
+    state.evaluated_at = state.step
+    yield Evaluated(state.step, epoch, scores, best, time.monotonic() - began)
+
+
+def predicted(
+    task: Task[Any], model: Any, features: Features, take: Callable[[np.ndarray], None]
+) -> Iterator[float]:
+    """Predicts all features, longest first; hands `take` one array [F, ...] in the features' order.
+
+    Yields:
+        The share that is done, now and then.
+    """
+    model.model.eval()
+    parts = list(batches.micro_batches(features, np.arange(len(features)), tokens=EVALUATION_TOKENS))
+    answers, order = [], []
+    for done, chosen in enumerate(parts, start=1):
+        batch = batch_of(features, chosen)
+        with torch.inference_mode():
+            answers.append(task.predict(task.logits(model, batch)))
+        order.append(batch.features)
+        if done % GRANULE == 0:
+            yield done / len(parts)
+    take(np.concatenate(answers)[np.argsort(np.concatenate(order), kind="stable")])
+
+
+def _save(run: Fit) -> Saved:
+    began = time.monotonic()
+    run.state.seconds, run.began = run.seconds(), began
+    path = run.store.save(run.learner.model.model, run.learner.optimizer, run.state)
+    run.saved_at = time.monotonic()
+    return Saved(run.state.step, path.name, run.saved_at - began)

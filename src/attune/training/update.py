@@ -1,0 +1,74 @@
+"""One optimizer step from micro-batches: sums divided once, clipped, and refused when not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attune.errors import Problem, TrainingError
+from attune.models.backbone import Backbone
+from attune.tasks.base import Batch, Task
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one optimizer step did."""
+
+    loss: float  # mean over the targets
+    grad_norm: float  # before clipping
+    tokens: int
+
+
+@dataclass
+class Learner:
+    """What an update changes and what it needs for it."""
+
+    task: Task  # type: ignore[type-arg]
+    model: Backbone
+    optimizer: torch.optim.Optimizer
+    clip: float
+    where: Callable[[np.ndarray], str]  # the places of features, for messages
+
+
+def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: float) -> Update:
+    """Takes one optimizer step over all micro-batches; `count` is the number of their targets together.
+
+    Raises:
+        TrainingError: when a loss or the gradient is not finite; the weights are as before the step.
+    """
+    learner.model.model.train()
+    learner.optimizer.zero_grad(set_to_none=True)
+    total, tokens, seen = 0.0, 0, []
+    for batch in batches:
+        loss = learner.task.loss(learner.task.logits(learner.model, batch), batch) / count
+        total += _finite(float(loss.detach()), "the loss", learner, batch.features)
+        loss.backward()
+        tokens += sum(batch.stream.lengths)
+        seen.append(batch.features)
+    norm = _clip(learner, np.concatenate(seen))
+    for group in learner.optimizer.param_groups:
+        group["lr"] = lr
+    learner.optimizer.step()
+    return Update(total, norm, tokens)
+
+
+def _clip(learner: Learner, features: np.ndarray) -> float:
+    gradients = [p.grad for p in learner.model.model.parameters() if p.grad is not None]
+    norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients])))
+    _finite(norm, "the gradient", learner, features)
+    if learner.clip and norm > learner.clip:
+        scale: Tensor = torch.tensor(learner.clip / (norm + 1e-6))
+        torch._foreach_mul_(gradients, scale)
+    return norm
+
+
+def _finite(value: float, what: str, learner: Learner, features: np.ndarray) -> float:
+    if np.isfinite(value):
+        return value
+    learner.optimizer.zero_grad(set_to_none=True)
+    fix = "Lower train.lr, or look at these rows; the weights of the last good step are saved"
+    raise TrainingError(Problem(learner.where(features), f"{what} is not finite", str(value), fix))

@@ -1,0 +1,1 @@
+"""What is examined beyond the score: baselines, and what drives a prediction."""

@@ -1,0 +1,87 @@
+"""Tiny random checkpoints and data for the tests; no download, a second to make."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+
+import torch
+import transformers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+WORDS = "good bad so very not it is was the a kettle broke works and but quick slow at all fine , . !".split()
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+PIECES = [*SPECIAL, *WORDS, *"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
+LIMIT = 24  # positions
+SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
+COMMON = {"vocab_size": len(PIECES), "pad_token_id": 0, "max_position_embeddings": LIMIT}
+SETTINGS = {
+    "bert": ("Bert", {**COMMON, **SIZES, "hidden_act": "gelu"}),
+    "roberta": ("Roberta", {**COMMON, **SIZES, "max_position_embeddings": LIMIT + 1, "type_vocab_size": 1}),
+    "albert": ("Albert", {**COMMON, **SIZES, "embedding_size": 16, "num_hidden_groups": 2, "inner_group_num": 1}),
+    "distilbert": (
+        "DistilBert",
+        {**COMMON, "dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 48},
+    ),
+    "electra": ("Electra", {**COMMON, **SIZES, "embedding_size": 16}),
+}
+FAMILIES = tuple(SETTINGS)
+
+
+def tokenizer() -> transformers.PreTrainedTokenizerFast:
+    """Word pieces over two dozen words and the letters."""
+    inner = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(PIECES)}, unk_token="[UNK]"))
+    inner.normalizer = normalizers.BertNormalizer(lowercase=True)
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    inner.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", PIECES.index("[CLS]")), ("[SEP]", PIECES.index("[SEP]"))],
+    )
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=LIMIT, **names)
+
+
+class Checkpoints:
+    """Checkpoints by family, each made once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, family: str) -> str:
+        """The folder of the family's checkpoint."""
+        path = self.folder / family
+        if not path.exists():
+            prefix, settings = SETTINGS[family]
+            torch.manual_seed(7)
+            config = getattr(transformers, f"{prefix}Config")(**settings)
+            model = getattr(transformers, f"{prefix}Model")(config)
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.add_(torch.randn_like(parameter) * 0.05)  # biases and norms must matter too
+            model.save_pretrained(path)
+            tokenizer().save_pretrained(path)
+        return str(path)
+
+
+def rows(count: int, seed: int = 0) -> list[tuple[str, str]]:
+    """Texts of two labels, with varied lengths."""
+    random_ = random.Random(seed)
+    fill = [word for word in WORDS if word not in ("good", "bad")]
+    made = []
+    for index in range(count):
+        label = ("good", "bad")[index % 2]
+        words = [label, *random_.choices(fill, k=random_.randint(1, 12)), f"{index:x}"]
+        random_.shuffle(words)
+        made.append((" ".join(words), label))
+    return made
+
+
+def reviews(path: Path, count: int = 80) -> Path:
+    """A CSV file of such texts."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "review", "sentiment"])
+        writer.writerows([f"r{i}", text, label] for i, (text, label) in enumerate(rows(count)))
+    return path
