@@ -21,7 +21,23 @@ from attune.report.mistakes import pieces
 from attune.report.quality import confused_pairs
 from attune.report.svg import tag, ticks
 
-SENTENCE = "Great screen , but it died after a week and support never answered my letters".split()
+SENTENCE = [
+    "Great",
+    "screen",
+    ",",
+    "but",
+    "it",
+    "died",
+    "after",
+    "a",
+    "week",
+    "and",
+    "support",
+    "never",
+    "answered",
+    "my",
+    "letters",
+]
 
 
 def make_run(folder: Path, *, labels: list[str], n: int = 83, right: float = 0.88) -> Path:
@@ -32,10 +48,15 @@ def make_run(folder: Path, *, labels: list[str], n: int = 83, right: float = 0.8
     told = [label if draw.random() < right else draw.choice(labels) for label in gold]
     sure = [min(0.99, max(1 / len(labels) + 0.05, draw.gauss(0.85, 0.12))) for _ in range(n)]
     rows = [
-        {"row": f"reviews.csv:{i + 2}", "text": " ".join(SENTENCE), "label": t, "predicted": p,
-         "probabilities": {p: s}}
+        {
+            "row": f"reviews.csv:{i + 2}",
+            "text": " ".join(SENTENCE),
+            "label": t,
+            "predicted": p,
+            "probabilities": {p: s},
+        }
         for i, (t, p, s) in enumerate(zip(gold, told, sure, strict=True))
-    ]  # fmt: skip
+    ]
     (folder / "predictions").mkdir()
     _lines(folder / "predictions" / "test.jsonl", rows)
     _lines(folder / "events.jsonl", _events(draw))
@@ -51,20 +72,21 @@ def make_run(folder: Path, *, labels: list[str], n: int = 83, right: float = 0.8
     return folder
 
 
+# fmt: off
 def _events(draw: random.Random) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     for step in range(1, 421):
         loss = 1.1 * 0.993**step + 0.12 + abs(draw.gauss(0, 0.06))
         lr = 1e-4 * min(step / 42, (420 - step) / 378)
-        speed = 2100 + draw.gauss(0, 120)
         events.append({"event": "stepped", "step": step, "epoch": step / 105, "loss": loss, "lr": lr,
-                       "grad_norm": 1 + draw.random(), "tokens": 980, "tokens_per_s": speed})  # fmt: skip
+                       "grad_norm": 1 + draw.random(), "tokens_per_s": 2100 + draw.gauss(0, 120)})
         if step % 42 == 0:
-            f1 = 0.88 - 0.5 * 0.985**step - max(0, step - 252) * 2e-4
-            scored = {"f1_macro": f1, "loss": 0.35 + 0.7 * 0.988**step + max(0, step - 252) * 9e-4}
+            late = max(0, step - 252)
+            scored = {"f1_macro": 0.88 - 0.5 * 0.985**step - late * 2e-4,
+                      "loss": 0.35 + 0.7 * 0.988**step + late * 9e-4}
             events.append({"event": "evaluated", "step": step, "epoch": step / 105, "metrics": scored,
-                           "best": step <= 252, "seconds": 1.2})  # fmt: skip
-    return [*events, {"event": "finished", "step": 420, "reason": "3 evaluations without a better score"}]
+                           "best": step <= 252, "seconds": 1.2})
+    return [*events, {"event": "finished", "step": 420, "reason": "stopped early", "best_step": 252}]
 
 
 def _scores(labels: list[str], gold: list[str], told: list[str], sure: list[float]) -> dict[str, Any]:
@@ -72,24 +94,20 @@ def _scores(labels: list[str], gold: list[str], told: list[str], sure: list[floa
     confusion = [[0] * len(labels) for _ in labels]
     for true, predicted in zip(gold, told, strict=True):
         confusion[place[true]][place[predicted]] += 1
-    per_class = []
+    per_class, bins = [], []
     for i, label in enumerate(labels):
         hits, given, support = confusion[i][i], sum(line[i] for line in confusion), sum(confusion[i])
-        precision, recall = hits / given if given else 0.0, hits / support if support else 0.0
-        f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
-        per_class.append({"label": label, "precision": precision, "recall": recall, "f1": f1, "support": support})
-    bins = []
-    for low in (0.0, 0.2, 0.4, 0.6, 0.8, 0.9):
-        inside = [i for i, p in enumerate(sure) if low <= p < low + (0.1 if low >= 0.8 else 0.2)]
-        hits = sum(gold[i] == told[i] for i in inside)
-        bins.append({"low": low, "high": low + (0.1 if low >= 0.8 else 0.2), "n": len(inside),
-                     "confidence": sum(sure[i] for i in inside) / max(len(inside), 1),
-                     "accuracy": hits / max(len(inside), 1)})  # fmt: skip
-    curve = [[i / 20, (i / 20) ** 0.2] for i in range(21)]
-    fall = [[i / 20, 1 - 0.4 * (i / 20) ** 3] for i in range(21)]
-    binary = len(labels) == 2
-    return {"per_class": per_class, "confusion": confusion, "calibration": bins,
-            "roc": curve if binary else None, "pr": fall if binary else None}  # fmt: skip
+        per_class.append({"label": label, "precision": hits / max(given, 1), "recall": hits / max(support, 1),
+                          "f1": 2 * hits / max(given + support, 1), "support": support})
+    for low in (0.0, 0.2, 0.4, 0.6, 0.8):
+        inside = [i for i, p in enumerate(sure) if low <= p < low + 0.2]
+        n = max(len(inside), 1)
+        stated, hits = sum(sure[i] for i in inside), sum(gold[i] == told[i] for i in inside)
+        bins.append({"low": low, "high": low + 0.2, "n": len(inside),
+                     "confidence": stated / n, "accuracy": hits / n})
+    roc = [[i / 20, (i / 20) ** 0.2] for i in range(21)] if len(labels) == 2 else None
+    pr = [[i / 20, 1 - 0.4 * (i / 20) ** 3] for i in range(21)] if len(labels) == 2 else None
+    return {"per_class": per_class, "confusion": confusion, "calibration": bins, "roc": roc, "pr": pr}
 
 
 def _metrics(accuracy: float, n: int) -> dict[str, Any]:
@@ -98,55 +116,55 @@ def _metrics(accuracy: float, n: int) -> dict[str, Any]:
 
     names = ("accuracy", "f1_macro", "f1_micro", "precision_macro", "recall_macro", "matthews_correlation")
     test = {name: entry(accuracy - 0.005 * i) for i, name in enumerate(names)}
-    test |= {"log_loss": {"value": 0.41, "low": 0.3, "high": 0.55, "n": n}, "ece": {**entry(0.06), "low": 0.03}}
+    test |= {"log_loss": entry(0.41), "ece": {**entry(0.06), "low": 0.03}}
     comparisons = [
-        {"baseline": name, "metric": "f1_macro", "difference": d, "low": d - 0.05, "high": d + 0.05, "p": 0.012,
-         "sentence": ""}
+        {"baseline": name, "metric": "f1_macro", "difference": d, "low": d - 0.05, "high": d + 0.05,
+         "p": 0.012, "n": n, "sentence": f"better than {name} by {100 * d:.1f} points"}
         for name, d in (("majority", 0.6), ("tfidf_logreg", 0.06))
-    ]  # fmt: skip
-    tfidf = {name: entry(accuracy - 0.06 - 0.005 * i) for i, name in enumerate(names)}
-    majority = {"accuracy": entry(0.42), "f1_macro": entry(0.27)}
-    baselines = {"majority": majority, "tfidf_logreg": tfidf}
+    ]
+    baselines = {"majority": {"accuracy": entry(0.42), "f1_macro": entry(0.27)},
+                 "tfidf_logreg": {name: entry(accuracy - 0.06 - 0.005 * i) for i, name in enumerate(names)}}
     valid = {name: entry(accuracy + 0.01) for name in names}
     return {"test": test, "valid": valid, "baselines": baselines, "comparisons": comparisons}
 
 
 def _data(labels: list[str], gold: list[str]) -> dict[str, Any]:
-    counts = {label: gold.count(label) for label in labels}
-    splits = {}
-    for name, times in (("train", 8), ("valid", 1), ("test", 1)):
-        splits[name] = {"rows": times * len(gold), "labels": {k: times * v for k, v in counts.items()},
-                        "words": {"median": 41, "p95": 160, "max": 402},
-                        "tokens": {"median": 52, "p95": 211, "max": 540, "total": times * 5210},
-                        "cut_rows": 0.071, "cut_tokens": 0.034}  # fmt: skip
+    splits = {
+        name: {"rows": times * len(gold), "labels": {label: times * gold.count(label) for label in labels},
+               "words": {"median": 41.5, "p95": 160.2, "max": 402}, "cut_rows": 0.071, "cut_tokens": 0.034,
+               "tokens": {"median": 52.0, "p95": 211.5, "max": 540, "total": times * 5210}}
+        for name, times in (("train", 8), ("valid", 1), ("test", 1))
+    }
     edges = list(range(0, 544, 16))
-    counts_by_length = [round(60 * 0.5 ** abs((i - 3) / 4)) for i in range(len(edges) - 1)]
-    file = {"path": "data/reviews.csv", "sha256": "ab12" * 16, "rows": 10 * len(gold)}
-    return {"files": dict.fromkeys(splits, file), "labels": labels, "splits": splits,
-            "roles": {"task": "classification", "text": "review", "label": "stars",
-                      "reasons": ["“review” holds the longest texts (mean 41 words)", "“stars” has few values"]},
-            "notes": ["reviews.csv is cp1252, read as such"],
-            "lengths": {"edges": edges, "counts": {"train": counts_by_length}}}  # fmt: skip
+    counts = [round(60 * 0.5 ** abs((i - 3) / 4)) for i in range(len(edges) - 1)]
+    return {
+        "files": {name: {"path": "data/reviews.csv", "sha256": "ab12" * 16, "rows": splits[name]["rows"]}
+                  for name in splits},
+        "labels": labels, "splits": splits, "notes": ["reviews.csv is cp1252, read as such"],
+        "roles": {"task": "classification", "text": "review", "label": "stars",
+                  "reasons": ["“stars” has few values"]},
+        "lengths": {"edges": edges, "counts": {"train": counts}},
+    }
 
 
 def _write_small_files(folder: Path) -> None:
     recipe = "data:\n  train: data/reviews.csv\nmodel:\n  base: starter/bert\n  max_tokens: 256\n"
-    (folder / "recipe.yaml").write_text(recipe + "train:\n  lr: 1e-4\n  batch: 32\n  batch_by: rows\n  seed: 42\n")
-    _json(folder / "run.json", {"status": "finished", "started": "2026-11-23T14:12:03",
-                                "finished": "2026-11-23T14:15:40", "seconds": 217.1, "version": "0.1.0",
-                                "command": "attune train data/reviews.csv", "best_step": 252,
-                                "stopped_early": True, "reason": "3 evaluations without a better score"})  # fmt: skip
-    _json(folder / "environment.json", {"python": "3.11.7", "torch": "2.13.0", "transformers": "5.23.0",
-                                        "platform": "Linux x86_64", "cpu": "a processor", "cores": 4,
-                                        "threads": 4, "memory_gib": 15.6, "device": "cpu", "seed": 42})  # fmt: skip
+    (folder / "recipe.yaml").write_text(recipe + "train:\n  lr: 1e-4\n  batch: 32\n  batch_by: rows\n")
+    _json(folder / "run.json", {
+        "status": "finished", "started": "2026-11-23T14:12:03+00:00", "finished": "2026-11-23T14:15:40+00:00",
+        "seconds": 217.1, "version": "0.1.0", "command": ["attune", "train", "data/my reviews.csv"],
+        "best_step": 252, "stopped_early": True, "reason": "stopped early: no better score in 4 evaluations"})
+    _json(folder / "environment.json", {
+        "python": "3.11.7", "torch": "2.13.0", "transformers": "5.23.0", "platform": "Linux x86_64",
+        "cpu": "a processor", "cores": 4, "threads": 4, "memory_gib": 15.6, "device": "cpu", "seed": 42})
     places = [f"reviews.csv:{line}" for line in range(40, 64)]
     _json(folder / "findings.json", [
-        {"check": "truncation", "level": "note", "sentence": "7% of the texts are cut at 256 tokens.", "rows": []},
-        {"check": "duplicates", "level": "warning", "sentence": "24 rows repeat another row.", "rows": places},
-        {"check": "conflicts", "level": "error", "sentence": "2 texts have two labels.", "rows": places[:2]},
-    ])  # fmt: skip
-    _json(folder / "parity.json", {"rows": 83, "largest_difference": 1.2e-7, "tolerance": 1e-4, "same": True,
-                                   "loaded_by": "transformers AutoModelForSequenceClassification"})  # fmt: skip
+        {"check": "truncation", "level": "note", "sentence": "7% of the texts are cut.", "rows": []},
+        {"check": "duplicates", "level": "warning", "sentence": "24 rows repeat a text.", "rows": places},
+        {"check": "conflicts", "level": "error", "sentence": "2 texts have two labels.", "rows": places[:2]}])
+    _json(folder / "parity.json", {"rows": 64, "largest_difference": 1.2e-7, "tolerance": 1e-4, "same": True,
+                                   "loaded_by": "transformers AutoModelForSequenceClassification"})
+# fmt: on
 
 
 def _json(path: Path, value: Any) -> None:
@@ -166,7 +184,9 @@ VARIANTS = {
 
 @pytest.fixture(params=list(VARIANTS))
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    return make_run(tmp_path / "run", labels=VARIANTS[request.param], n=900 if request.param == "many" else 83)
+    return make_run(
+        tmp_path / "run", labels=VARIANTS[request.param], n=900 if request.param == "many" else 83
+    )
 
 
 @pytest.fixture
@@ -233,17 +253,31 @@ def test_the_headline_says_how_good_and_better_than_what(three: Path) -> None:
 
 
 @pytest.mark.parametrize(("low", "high", "tone"), [(-0.02, 0.1, "unsure"), (-0.2, -0.1, "bad")])
-def test_a_model_that_is_not_clearly_better_is_not_called_better(three: Path, low: float, high: float, tone: str) -> None:
+def test_a_model_that_is_not_clearly_better_is_not_called_better(
+    three: Path, low: float, high: float, tone: str
+) -> None:
     metrics = json.loads((three / "metrics.json").read_text())
     metrics["comparisons"][1] |= {"difference": (low + high) / 2, "low": low, "high": high}
     _json(three / "metrics.json", metrics)
     view = content(three)
     assert view["verdict"]["tone"] == tone
-    assert any("may do as well" in sentence or "does better" in sentence for sentence in view["trust"]["limits"])
+    assert any(
+        "may do as well" in sentence or "does better" in sentence for sentence in view["trust"]["limits"]
+    )
 
 
-OPTIONAL = ("recipe.yaml environment.json data.json findings.json events.jsonl metrics.json details.json "
-            "explanations.json parity.json predictions/test.jsonl").split()  # fmt: skip
+OPTIONAL = [
+    "recipe.yaml",
+    "environment.json",
+    "data.json",
+    "findings.json",
+    "events.jsonl",
+    "metrics.json",
+    "details.json",
+    "explanations.json",
+    "parity.json",
+    "predictions/test.jsonl",
+]
 
 
 @pytest.mark.parametrize("missing", [*OPTIONAL, "all of them"])
@@ -289,7 +323,9 @@ def test_a_resumed_run_shows_each_step_once_and_survives_a_cut_line(three: Path)
 def test_many_labels_are_listed_as_confused_pairs(run: Path) -> None:
     quality = content(run)["quality"]
     assert (quality["heat"] is None) == (len(quality["labels"]) > 20)
-    assert [pair["n"] for pair in quality["pairs"]] == sorted((p["n"] for p in quality["pairs"]), reverse=True)
+    assert [pair["n"] for pair in quality["pairs"]] == sorted(
+        (p["n"] for p in quality["pairs"]), reverse=True
+    )
 
 
 def test_only_two_labels_have_roc_and_precision_recall_curves(run: Path) -> None:
@@ -306,15 +342,29 @@ def test_a_wide_interval_is_named_as_a_limit(three: Path) -> None:
 
 def test_pieces_of_a_text_are_the_text_again() -> None:
     text = "  No,\tit  broke – twice "
-    cut = pieces(text, [{"text": "it", "weight": 1}, {"text": "gone", "weight": 1}, {"text": "twice", "weight": -1}])
+    cut = pieces(
+        text, [{"text": "it", "weight": 1}, {"text": "gone", "weight": 1}, {"text": "twice", "weight": -1}]
+    )
     assert "".join(part for part, _ in cut) == text
     assert [part for part, weight in cut if weight] == ["it", "twice"]
 
 
 def test_numbers_are_written_alike_everywhere() -> None:
     assert [wording.percent(share) for share in (0, 0.0004, 0.034, 0.0997, 0.5, 1, None)] == [
-        "0%", "<0.1%", "3.4%", "10%", "50%", "100%", "–"]  # fmt: skip
-    assert [wording.duration(s) for s in (0.42, 42, 192.4, 7500)] == ["0.4 s", "42 s", "3 min 12 s", "2 h 05 min"]
+        "0%",
+        "<0.1%",
+        "3.4%",
+        "10%",
+        "50%",
+        "100%",
+        "–",
+    ]
+    assert [wording.duration(s) for s in (0.42, 42, 192.4, 7500)] == [
+        "0.4 s",
+        "42 s",
+        "3 min 12 s",
+        "2 h 05 min",
+    ]
     assert wording.score(-0.25) == "−0.250"
     assert wording.change(0.0612, 2) == "+0.06"
     assert wording.listed(["a", "b", "c"]) == "a, b and c"

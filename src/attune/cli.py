@@ -185,6 +185,8 @@ def _spoken(quiet: bool, as_json: bool) -> Iterator[Screen]:
 
 def main() -> NoReturn:
     """The `attune` command."""
+    # Threads that spin while they wait starve any other process: two trainings at once would both crawl.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
     raise AssertionError("typer always exits")
 

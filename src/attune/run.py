@@ -114,6 +114,7 @@ def _finish(ready: Prepared, run: RunDir, model: Any, event: Any, state: Any) ->
         finished=_now(),
         seconds=event.seconds,
         best_step=event.best_step,
+        main_metric=ready.task.main_metric,
         stopped_early=event.reason.startswith("stopped early"),
         reason=event.reason,
     )

@@ -3,188 +3,180 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+from attune.data import findings as find
+from attune.data.findings import Finding
+from attune.data.looks import is_missing, label_name
+from attune.data.problems import SHOWN, count, listed, some
 from attune.data.roles import Roles
-from attune.data.split import group_near_duplicates, normalised
 from attune.data.table import Table
 from attune.errors import DataError, Problem, nearest
 
-SHOWN = 12
-FEWEST = 3  # rows of a label that a split into train, valid and test needs
+__all__ = ["Finding", "examine"]
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that a check found: told, kept with the run, and not in the way."""
-
-    check: str
-    level: str  # note, warning or error
-    sentence: str
-    rows: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """The finding as JSON."""
-        return asdict(self)
+Tables = dict[str, Table]
 
 
 def examine(
-    tables: dict[str, Table], roles: Roles, *, rare: str = "error", split: bool = True
-) -> tuple[dict[str, Table], list[Finding]]:
-    """The tables without rows that cannot be used, and what was found.
+    tables: Tables, roles: Roles, *, rare: str = "error", split: bool = True
+) -> tuple[Tables, list[Finding]]:
+    """The tables without what cannot be used, and what was found in them.
+
+    Left out, with a finding: rows without text; a valid or test without any label; with `rare="drop"` the
+    rows of labels of which train has one.
 
     Args:
-        tables: of the splits there are.
-        roles: their columns.
-        rare: `drop` removes the rows of labels with fewer than three rows, `error` refuses them.
-        split: whether train will be split.
+        tables: by split; `train` is one of them.
+        roles: of their columns.
+        rare: `drop` or `error`: what to do with a label of a single row.
+        split: whether rows for valid or test will be taken from train.
 
     Raises:
-        DataError: for missing columns or labels, a single class, labels that are too rare or only in valid/test.
+        DataError: for missing columns or labels, texts that are none, one class only, a label of a single row
+            that would have to be split, labels that train does not have; all of them at once.
     """
-    problems = _columns(tables, roles)
-    if problems:
-        raise DataError(*problems)
     findings: list[Finding] = []
-    tables, problems = _without_empty(tables, roles, findings)
-    problems += _unlabelled(tables, roles)
-    if split and rare == "drop" and not problems:
-        tables = _without_rare(tables, roles, findings)
-    problems += _label_set(tables, roles, split=split)
+    usable = _with_labels(tables, roles, findings)
+    problems = _columns(usable, roles)
     if problems:
         raise DataError(*problems)
-    findings += _variants(tables["train"], roles)
-    findings += _duplicates(tables["train"], roles)
-    findings += _leaks(tables, roles)
-    return tables, findings
+    problems = _cells(usable, roles)
+    if problems:
+        raise DataError(*problems)
+    split = split or len(usable) < len(tables)
+    usable = _with_text(usable, roles, findings)
+    if split and rare == "drop":
+        usable = _without_single(usable, roles, findings)
+    problems = _classes(usable, roles, split=split)
+    if problems:
+        raise DataError(*problems)
+    findings += find.few_rows(usable["train"], roles, split=split) + find.variants(usable, roles)
+    for name, table in usable.items():
+        findings += find.repeated(table, roles, split=name)
+    return usable, findings + find.leaks(usable, roles)
 
 
-def _places(table: Table, rows: Iterable[int]) -> tuple[str, ...]:
-    return tuple(table.place(row) for row in rows)[:SHOWN]
+def _listed(table: Table, rows: Sequence[int]) -> str:
+    more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
+    return ", ".join(find.places(table, rows)) + more
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+def _keep(table: Table, gone: Iterable[int]) -> Table:
+    dropped = set(gone)
+    return table.take(row for row in range(len(table)) if row not in dropped) if dropped else table
 
 
-def _columns(tables: dict[str, Table], roles: Roles) -> list[Problem]:
-    return [
-        Problem(table.path, f"no column {name!r}, which train has", ", ".join(table.columns), nearest(name, table.columns))
-        for table in tables.values()
-        for name in (roles.text, roles.label)
-        if name not in table.columns
-    ]
-
-
-def _without_empty(
-    tables: dict[str, Table], roles: Roles, findings: list[Finding]
-) -> tuple[dict[str, Table], list[Problem]]:
+def _with_labels(tables: Tables, roles: Roles, findings: list[Finding]) -> Tables:
+    """The tables without a valid or test that has no label at all: no such column, or nothing in it."""
     kept = {}
     for name, table in tables.items():
-        texts = table.column(roles.text)
-        empty = [row for row, text in enumerate(texts) if text is None or not str(text).strip()]
-        if empty:
-            what = f"{_count(len(empty), 'row')} of {name} without text, left out"
-            findings.append(Finding("empty", "warning", what, _places(table, empty)))
-        gone = set(empty)
-        kept[name] = table.take(row for row in range(len(table)) if row not in gone) if gone else table
-    problems = [Problem(t.path, f"no row of {name} has text") for name, t in kept.items() if not len(t)]
-    return kept, problems
+        # a column of a similar name is a slip of the pen, and a problem
+        nothing = not nearest(roles.label, table.columns)
+        if roles.label in table.columns:
+            nothing = all(map(is_missing, table.column(roles.label)))
+        if name != "train" and nothing:
+            findings.append(find.unlabelled(name, table))
+        else:
+            kept[name] = table
+    return kept
 
 
-def _unlabelled(tables: dict[str, Table], roles: Roles) -> list[Problem]:
+def _columns(tables: Tables, roles: Roles) -> list[Problem]:
+    """The columns that a split lacks."""
+    problems = []
+    for name, table in tables.items():
+        for column in (roles.text, roles.label):
+            if column not in table.columns:
+                fix = nearest(column, table.columns) or f"Give {name} the columns of train, or leave it out."
+                found = f"the columns {some(table.columns, 20)}"
+                problems.append(Problem(table.path, f"{name} has no column {column!r}", found, fix))
+    return problems
+
+
+def _cells(tables: Tables, roles: Roles) -> list[Problem]:
+    """The rows whose text is no text, or that have no label or several."""
     problems = []
     for table in tables.values():
-        rows = [row for row, value in enumerate(table.column(roles.label)) if value is None or str(value) == ""]
-        if rows:
-            found = f"{_count(len(rows), 'row')}: {', '.join(_places(table, rows))}"
-            fix = "Label them or take them out"
-            problems.append(Problem(table.path, f"rows without a label in {roles.label!r}", found, fix))
+        texts, labels = table.column(roles.text), table.column(roles.label)
+        other = [r for r, text in enumerate(texts) if not isinstance(text, str) and not is_missing(text)]
+        bare = [row for row, label in enumerate(labels) if is_missing(label)]
+        several = [row for row, label in enumerate(labels) if isinstance(label, (list, dict, tuple))]
+        for rows, what, fix in (
+            (other, f"something other than text in {roles.text!r}", "Write the text as a string."),
+            (bare, f"no label in {roles.label!r}", "Label these rows, or delete them."),
+            (several, f"a list or an object in {roles.label!r}", "Give each row one label."),
+        ):
+            if rows:
+                what = f"{count(len(rows), 'row')} with {what}"
+                problems.append(Problem(table.path, what, _listed(table, rows), fix))
     return problems
 
 
-def _without_rare(tables: dict[str, Table], roles: Roles, findings: list[Finding]) -> dict[str, Table]:
-    table = tables["train"]
-    counts = Counter(str(value) for value in table.column(roles.label))
-    rare = {label for label, number in counts.items() if number < FEWEST}
-    if not rare:
-        return tables
-    dropped = [row for row, value in enumerate(table.column(roles.label)) if str(value) in rare]
-    what = f"{_count(len(dropped), 'row')} dropped, whose labels have fewer than {FEWEST} rows: {', '.join(sorted(rare))}"
-    findings.append(Finding("rare_label", "warning", what, _places(table, dropped)))
-    gone = set(dropped)
-    return {**tables, "train": table.take(row for row in range(len(table)) if row not in gone)}
+def _with_text(tables: Tables, roles: Roles, findings: list[Finding]) -> Tables:
+    """The tables without rows whose text is empty."""
+    kept = {}
+    for name, table in tables.items():
+        empty = [row for row, text in enumerate(table.column(roles.text)) if is_missing(text)]
+        if empty:
+            findings.append(
+                find.left_out("empty", table, rows=empty, why=f"of {name} without text, left out.")
+            )
+        kept[name] = _keep(table, empty)
+    return kept
 
 
-def _label_set(tables: dict[str, Table], roles: Roles, *, split: bool) -> list[Problem]:
+def _without_single(tables: Tables, roles: Roles, findings: list[Finding]) -> Tables:
+    """The tables without the rows of labels of which train has one row."""
+    counts = Counter(find.label_names(tables["train"], roles))
+    single = {label for label, n in counts.items() if n == 1}
+    kept = {}
+    for name, table in tables.items():
+        gone = [row for row, value in enumerate(table.column(roles.label)) if label_name(value) in single]
+        if gone:
+            why = f"of {name} left out, for train has a single row of the label: {some(sorted(single))}."
+            findings.append(find.left_out("rare_label", table, rows=gone, why=why))
+        kept[name] = _keep(table, gone)
+    return kept
+
+
+def _classes(tables: Tables, roles: Roles, *, split: bool) -> list[Problem]:
+    """What makes the labels of train impossible to learn or to score."""
     train = tables["train"]
-    counts = Counter(str(value) for value in train.column(roles.label))
-    problems = []
-    if len(counts) < 2:
-        fix = "Choose another label column with --label, or add rows of another class"
-        problems.append(Problem(train.path, f"one class only in {roles.label!r}", ", ".join(counts) or "none", fix))
-    for label, number in sorted(counts.items()):
-        if split and number < FEWEST and len(counts) >= 2:
-            rows = [row for row, value in enumerate(train.column(roles.label)) if str(value) == label]
-            times = "once" if number == 1 else f"{number} times"
-            what = f"the label {label!r} occurs {times}; train, valid and test need {FEWEST}"
-            fix = "Add rows, merge it with another label, or drop it: data.rare_labels=drop"
-            problems.append(Problem(_places(train, rows)[0], what, fix=fix))
+    names = find.label_names(train, roles)
+    counts = Counter(names)
+    problems = [
+        Problem(t.path, f"{name} has no usable row", fix="Add rows.") for name, t in tables.items() if not t
+    ]
+    if len(counts) == 1:
+        what = f"one class only in {roles.label!r}: {some(list(counts))}"
+        fix = "Add rows of another class, or name another column: --label COLUMN"
+        problems.append(Problem(train.path, what, fix=fix))
+    elif split:
+        problems += _single(train, names, counts)
     for name in ("valid", "test"):
-        unknown = Counter(str(v) for v in tables[name].column(roles.label)) if name in tables else Counter()
-        for label in sorted(set(unknown) - set(counts)):
-            what = f"the label {label!r} is not in train"
-            problems.append(Problem(tables[name].path, what, f"{unknown[label]} rows", nearest(label, counts)))
+        if name in tables and counts:
+            problems += _unseen(tables[name], find.label_names(tables[name], roles), counts)
     return problems
 
 
-def _variants(table: Table, roles: Roles) -> list[Finding]:
-    forms: dict[str, set[str]] = defaultdict(set)
-    for value in table.column(roles.label):
-        forms[str(value).strip().casefold()].add(str(value))
-    return [
-        Finding("label_variants", "warning", f"labels that differ only in case or blanks: {', '.join(map(repr, sorted(same)))}")
-        for same in forms.values()
-        if len(same) > 1
-    ]
+def _single(train: Table, names: list[str], counts: Counter[str]) -> list[Problem]:
+    """The labels of one row, of which a split leaves nothing to score or nothing to learn."""
+    fix = "Add rows, merge it with another label, or leave such labels out: data.rare_labels=drop"
+    what = "the label {!r} has this row only, which cannot be split"
+    rows = [row for row, name in enumerate(names) if counts[name] == 1]
+    return list(listed([Problem(train.place(row), what.format(names[row]), fix=fix) for row in rows]))
 
 
-def _duplicates(table: Table, roles: Roles) -> list[Finding]:
+def _unseen(table: Table, names: list[str], counts: Counter[str]) -> list[Problem]:
+    """The labels that train does not have."""
     rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, text in enumerate(table.column(roles.text)):
-        rows_of[normalised(str(text)) or str(text)].append(row)
-    again = [row for rows in rows_of.values() for row in rows[1:]]
-    labels = table.column(roles.label)
-    torn = [row for rows in rows_of.values() if len({str(labels[row]) for row in rows}) > 1 for row in rows]
-    findings = []
-    if again:
-        what = f"{_count(len(again), 'row')} repeat an earlier text; repeats stay on one side of the split"
-        findings.append(Finding("duplicates", "note", what, _places(table, again)))
-    if torn:
-        what = f"{_count(len(torn), 'row')} share a text with a row of another label: one of them is wrong"
-        findings.append(Finding("conflicts", "warning", what, _places(table, torn)))
-    return findings
-
-
-def _leaks(tables: dict[str, Table], roles: Roles) -> list[Finding]:
-    """Texts of given files that stand on both sides; attune's own splits have none."""
-    findings: list[Finding] = []
-    names = list(tables)
-    if len(names) < 2:
-        return findings
-    texts = [str(text) for name in names for text in tables[name].column(roles.text)]
-    groups = group_near_duplicates(texts)
-    parts, begin = {}, 0
-    for name in names:
-        parts[name] = groups[begin : begin + len(tables[name])]
-        begin += len(tables[name])
-    for index, name in enumerate(names[1:], 1):
-        before = {group for earlier in names[:index] for group in parts[earlier].tolist()}
-        rows = [row for row, group in enumerate(parts[name].tolist()) if group in before]
-        if rows:
-            verb = "stands" if len(rows) == 1 else "stand"
-            what = f"{_count(len(rows), 'row')} of {name} {verb} (nearly) word for word in {' or '.join(names[:index])}"
-            findings.append(Finding("leaks", "warning", f"{what}: scores are flattered", _places(tables[name], rows)))
-    return findings
+    for row, name in enumerate(names):
+        if name not in counts:
+            rows_of[name].append(row)
+    problems = []
+    for name, rows in sorted(rows_of.items()):
+        found = f"{count(len(rows), 'row')}: {_listed(table, rows)}"
+        fix = nearest(name, counts) or "Add rows of it to train, or delete these."
+        problems.append(Problem(table.path, f"the label {name!r} does not occur in train", found, fix))
+    return list(listed(problems))

@@ -1,65 +1,139 @@
-"""Parquet files and Hugging Face data sets."""
+"""Parquet files and data sets of the `datasets` library; numbers of classes become their names."""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from attune.data.table import Table
-from attune.errors import DataError, Problem
+from attune.data.problems import some
+from attune.data.table import Content, Table
+from attune.errors import DataError, MachineError, Problem
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(:[\w.-]+)?")
 
 
-def parquet(path: Path, digest: str) -> Table:
-    """The rows of a Parquet file.
-
-    Raises:
-        DataError: for a file that is none.
-    """
+def parse(raw: bytes, name: str) -> Content:
+    """The columns of a Parquet file."""
     import pyarrow
-    from pyarrow import parquet as reader
+    from pyarrow import parquet
 
     try:
-        held = reader.read_table(path)
+        held = parquet.read_table(io.BytesIO(raw))
+        cells = [column.to_pylist() for column in held.columns]
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(Problem(str(path), "is not a Parquet file", str(error).split("\n")[0][:80])) from error
-    cells = {name: held.column(name).to_pylist() for name in held.column_names}
-    return Table(str(path), tuple(held.column_names), cells, list(range(1, held.num_rows + 1)), digest)
+        fix = "Write it again, for instance with DataFrame.to_parquet."
+        raise DataError(Problem(name, "not a whole Parquet file", _first_line(error), fix)) from error
+    twice = [column for column, times in Counter(held.column_names).items() if times > 1]
+    if twice:
+        fix = "Give each column a name of its own."
+        raise DataError(Problem(name, f"more than one column is called {some(twice)}", fix=fix))
+    if not held.num_rows:
+        raise DataError(Problem(name, "holds no rows", some(held.column_names), "Give a file with rows."))
+    classes = _classes(held.schema.metadata or {})
+    named = {
+        column: _named(values, classes.get(column))
+        for column, values in zip(held.column_names, cells, strict=True)
+    }
+    return Content(tuple(held.column_names), named, list(range(1, held.num_rows + 1)))
+
+
+def is_saved(folder: Path) -> bool:
+    """True for a folder that `save_to_disk` wrote."""
+    return (folder / "dataset_dict.json").is_file() or (
+        (folder / "dataset_info.json").is_file() and (folder / "state.json").is_file()
+    )
 
 
 def saved(folder: Path) -> dict[str, Table]:
-    """The splits of a folder that `save_to_disk` wrote, by the names they have there."""
-    import datasets
+    """The splits of a folder that `save_to_disk` wrote, by their names there; one alone is `train`."""
+    datasets = _library()
+    try:
+        held = datasets.load_from_disk(str(folder))
+    except (OSError, ValueError, KeyError) as error:
+        fix = "Save it again with save_to_disk."
+        raise DataError(
+            Problem(str(folder), "not a whole saved data set", _first_line(error), fix)
+        ) from error
+    if not isinstance(held, dict):
+        return {"train": _table(str(folder), held)}
+    return {str(split): _table(f"{folder}/{split}", rows) for split, rows in held.items()}
 
-    held = datasets.load_from_disk(str(folder))
-    splits = held if isinstance(held, datasets.DatasetDict) else {"train": held}
-    return {str(name): _table(f"{folder}/{name}", split) for name, split in splits.items()}
 
-
-def hub(name: str) -> dict[str, Table]:
-    """The splits of a data set of the hub; its code, if it has any, is never run.
+def hub(source: str) -> dict[str, Table]:
+    """The splits of a data set of the hub, `name`, `org/name` or `name:configuration`; its code is never run.
 
     Raises:
-        DataError: when the hub does not have it or cannot be reached.
+        DataError: when there is none of that name, or the hub cannot be reached.
     """
-    import datasets
-
+    datasets = _library()
+    name, _, configuration = source.partition(":")
     try:
-        held = datasets.load_dataset(name)
-    except Exception as error:  # the hub's client raises many kinds; all mean that there are no rows
-        what = "there is no such file or folder, and no data set of this name could be had from the hub"
-        found = f"{type(error).__name__}: {str(error).splitlines()[0][:100]}" if str(error) else type(error).__name__
-        raise DataError(Problem(name, what, found)) from error
+        held = datasets.load_dataset(name, configuration or None)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DataError(_unavailable(source, error)) from error
     return {str(split): _table(f"{name}/{split}", rows) for split, rows in held.items()}
 
 
-def _table(place: str, split: Any) -> Table:
-    from datasets import ClassLabel
+def _unavailable(source: str, error: Exception) -> Problem:
+    """Why no rows came from the hub, and what to do."""
+    message = _first_line(error)
+    if "onfig name is missing" in str(error):
+        known = re.findall(r"'([^']+)'", str(error).partition("[")[2].partition("]")[0])
+        fix = f"Name one of its configurations: {source}:{known[0] if known else 'NAME'}"
+        return Problem(source, "this data set has several configurations", some(known), fix)
+    if isinstance(error, (ConnectionError, FileNotFoundError)):
+        what = "no such file or folder, and no data set of that name on the hub or in its cache"
+        fix = "Check the path; for a data set of the hub, check its name and the connection."
+        return Problem(source, what, message, fix)
+    fix = "Export its rows to CSV, JSON lines or Parquet and give that file."
+    return Problem(source, "this data set of the hub cannot be loaded", message, fix)
 
-    cells: dict[str, list[Any]] = {}
-    for name, feature in split.features.items():
-        values = list(split[name])
-        if isinstance(feature, ClassLabel):
-            values = [None if value is None or value < 0 else feature.int2str(value) for value in values]
-        cells[name] = values
-    lines = list(range(1, len(split) + 1))
-    return Table(place, tuple(split.features), cells, lines, str(split._fingerprint))
+
+def _library() -> Any:
+    """The `datasets` package, which takes a second to import."""
+    try:
+        import datasets
+    except ImportError as error:
+        fix = "pip install datasets"
+        raise MachineError(
+            Problem("", "data sets of the hub need the package `datasets`", fix=fix)
+        ) from error
+    return datasets
+
+
+def _table(path: str, rows: Any) -> Table:
+    """One split; what its features call a class stands in the cells by name."""
+    rows = rows.with_format(None)
+    cells = {}
+    for column, feature in rows.features.items():
+        cells[column] = _named(list(rows[column]), getattr(feature, "names", None))
+    if not len(rows):
+        raise DataError(Problem(path, "holds no rows", some(list(cells)), "Give a data set with rows."))
+    digest = hashlib.sha256(json.dumps(cells, default=str).encode()).hexdigest()
+    return Table(path, tuple(cells), cells, list(range(1, len(rows) + 1)), digest)
+
+
+def _classes(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """The names of the classes that `datasets` wrote into a Parquet file, by column."""
+    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    return {
+        column: feature["names"]
+        for column, feature in features.items()
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
+    }
+
+
+def _named(values: list[Any], names: list[str] | None) -> list[Any]:
+    """Class numbers as names; a negative one, as in tests whose labels are kept back, is no label."""
+    if not names:
+        return values
+    return [None if value is None or value < 0 else names[value] for value in values]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

@@ -1,7 +1,7 @@
-"""CSV and TSV, strictly: every cell arrives as the text that stands in the file, or the line is named.
+"""CSV and TSV, strictly: every cell arrives as the text that stands in the file, or its line is named.
 
-Nothing is stripped and nothing becomes a number or a missing value. Which character parts the fields and
-whether the first line holds names is told from the file; what was not obvious stands in the notes.
+Nothing is stripped, nothing becomes a number or a missing value. Which character parts the fields, and
+whether the first line names the columns, is told from the file; what was not obvious stands in the notes.
 """
 
 from __future__ import annotations
@@ -13,75 +13,82 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from threading import Lock
 
+from attune.data.looks import known_name
 from attune.data.problems import count, listed, shown, some
-from attune.data.roles import known_name
+from attune.data.table import Content
 from attune.errors import DataError, Problem
 
-NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-USUAL = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+USUAL = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 SAMPLE = 1 << 16  # characters from which the delimiter is told
-LONGEST_NAME = 40  # characters; a longer first cell is text, not the name of a column
-_field_limit = Lock()  # the csv module keeps the length limit of a field for the whole process
+LONGEST_NAME = 40  # characters; a first cell longer than that is text, not the name of a column
+NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
+_limit = Lock()  # the csv module has one limit on the length of a field, for the whole process
 
 
 @dataclass
-class Parsed:
-    """Raw rows with the line each starts on, and where quoting went wrong."""
+class Rows:
+    """Raw rows with the line that each starts on, and where quoting went wrong."""
 
     rows: list[list[str]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
-    broken: tuple[int, str] | None = None  # (line, reason)
-    blank: int = 0  # empty lines before the last row
+    broken: tuple[int, str] | None = None  # (line, the csv module's reason)
+    blank: int = 0  # empty lines between rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
-def parse(text: str, path: str, suffix: str) -> tuple[tuple[str, ...], list[list[str]], list[int], tuple[str, ...]]:
-    """(column names, cells by column, line of each row, notes) of a delimited file."""
-    name = PurePath(path).name
+def parse(text: str, name: str, *, suffix: str) -> Content:
+    """The columns of a delimited file called `name`.
+
+    Raises:
+        DataError: for a file without rows, rows of other lengths than the first, names that stand twice.
+    """
     if not text.strip():
         raise DataError(Problem(name, "the file is empty", fix="Give a file with a header and rows."))
     delimiter = _delimiter(text, suffix)
-    parsed, notes = _rows(text, delimiter, name)
-    if not parsed.rows and not parsed.broken:
-        raise DataError(Problem(name, "the file is empty", fix="Give a file with a header and rows."))
-    if delimiter != USUAL[suffix] and len(parsed.rows[0]) > 1:
-        notes.append(f"{name} parts its fields by a {NAMES[delimiter]}.")
-    if parsed.blank:
-        notes.append(f"{name}: {count(parsed.blank, 'empty line')} skipped.")
-    columns = _header(parsed.rows, name, notes)
-    if columns:
-        _check_header(parsed, name)
-        rows, lines = parsed.rows[1:], parsed.lines[1:]
-    else:
-        rows, lines = parsed.rows, parsed.lines
-        columns = tuple(f"column{i}" for i in range(1, _width(rows) + 1))
-        notes.append(f"{name} has no header; its columns are called {columns[0]} to {columns[-1]}.")
-    _check_rows(Parsed(rows, lines, parsed.broken), columns, name, delimiter)
+    found, notes = _rows(text, delimiter, name)
+    if delimiter != USUAL[suffix]:
+        notes.append(f"{name} parts its fields by a {DELIMITERS[delimiter]}.")
+    if found.blank:
+        notes.append(f"{name}: {count(found.blank, 'empty line')} skipped.")
+    header = bool(found) and _is_header(found.rows)
+    columns = _names(found, name, notes) if header else _numbers(found, name, notes)
+    _check(found, columns, name, delimiter=delimiter, header=header)
+    rows, lines = (found.rows[1:], found.lines[1:]) if header else (found.rows, found.lines)
     if not rows:
-        raise DataError(Problem(name, "holds a header and no rows", f"the columns {some(columns)}", "Add rows below it."))
-    return columns, [list(cells) for cells in zip(*rows, strict=True)], lines, tuple(notes)
+        raise DataError(
+            Problem(name, "has a header and no rows", some(columns), "Add rows below the header.")
+        )
+    cells = {column: list(cells) for column, cells in zip(columns, zip(*rows, strict=True), strict=True)}
+    return Content(columns, cells, lines, tuple(notes))
 
 
 @contextmanager
 def _long_fields(length: int) -> Iterator[None]:
-    """Lets fields be as long as the file."""
-    with _field_limit:
-        before = csv.field_size_limit(max(length + 1, csv.field_size_limit()))
+    """Lets a field be as long as the file."""
+    with _limit:
+        before = csv.field_size_limit()
+        csv.field_size_limit(max(length + 1, before))
         try:
             yield
         finally:
             csv.field_size_limit(before)
 
 
-def _parsed(text: str, delimiter: str, *, quoted: bool = True) -> Parsed:
-    """All rows up to the first place where the quotes do not close; with `quoted` off a quote is a letter."""
-    found = Parsed()
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    start, blank = 1, 0
+def _parsed(text: str, delimiter: str, *, quoted: bool = True) -> Rows:
+    """The rows up to the first place where the quotes do not close; with `quoted` off a quote is a letter."""
+    found, start, blank = Rows(), 1, 0
     with _long_fields(len(text)):
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, quoting=quoting)
+        reader = csv.reader(
+            io.StringIO(text, newline=""),
+            delimiter=delimiter,
+            quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+            strict=True,
+        )
         try:
             for row in reader:
                 if row:
@@ -96,105 +103,111 @@ def _parsed(text: str, delimiter: str, *, quoted: bool = True) -> Parsed:
     return found
 
 
-def _width(rows: list[list[str]]) -> int:
-    """The number of fields that most rows have."""
-    return Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
-
-
 def _delimiter(text: str, suffix: str) -> str:
-    """The character that gives most rows of the sample as many fields as the first; the usual one wins ties."""
+    """The character that gives most rows of the sample as many fields as the first; the usual one if near."""
     usual = USUAL[suffix]
     if suffix == ".txt":
-        return usual
+        return usual  # prose has commas
     sample = text[:SAMPLE]
     if len(text) > SAMPLE:
         sample = sample[: sample.rfind("\n") + 1] or sample
-    best, best_share = usual, 0.0
-    for delimiter in [usual, *(d for d in NAMES if d != usual)]:
-        share = max(_regular(_parsed(sample, delimiter)), _regular(_parsed(sample, delimiter, quoted=False)))
-        if share > best_share + (0.05 if best == usual else 0):
-            best, best_share = delimiter, share
-    return best
+    scores = {
+        delimiter: max(_regular(_parsed(sample, delimiter, quoted=quoted)) for quoted in (True, False))
+        for delimiter in DELIMITERS
+    }
+    best = max(scores, key=lambda delimiter: scores[delimiter])
+    return best if scores[best] > scores[usual] + 0.05 else usual
 
 
-def _regular(parsed: Parsed) -> float:
-    """Share of the rows with as many fields as the first; 0 where the first has one field."""
-    widths = [len(row) for row in parsed.rows]
-    if not widths or widths[0] < 2:
-        return 0.0
-    return sum(width == widths[0] for width in widths) / len(widths)
+def _regular(found: Rows) -> float:
+    """The share of rows with as many fields as the first; 0 where that has only one."""
+    widths = [len(row) for row in found.rows]
+    return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
 
 
-def _rows(text: str, delimiter: str, name: str) -> tuple[Parsed, list[str]]:
-    """The rows; tab files whose quotes are plain letters (as in GLUE) are read as such."""
+def _rows(text: str, delimiter: str, name: str) -> tuple[Rows, list[str]]:
+    """The rows; a tab file whose quotes are plain letters, as in GLUE, is read as such and a note says so."""
     quoted = _parsed(text, delimiter)
     if delimiter != "\t" or '"' not in text:
         return quoted, []
     plain = _parsed(text, delimiter, quoted=False)
-    regular = len(set(map(len, plain.rows))) == 1
-    # Quotes that swallow whole regular lines were letters: such a file has more rows without quoting.
-    if regular and (quoted.broken or len(quoted.rows) != len(plain.rows)):
-        note = f"{name}: quote characters are read as part of the text, because they do not enclose whole fields."
+    if len(set(map(len, plain.rows))) > 1:
+        return quoted, []
+    # Quotes that swallow lines, each of them a regular row, were letters.
+    if quoted.broken or len(set(map(len, quoted.rows))) > 1 or len(quoted) != len(plain):
+        note = f"{name}: quote characters are part of the text, for they do not enclose whole fields."
         return plain, [note]
     return quoted, []
 
 
-def _header(rows: list[list[str]], name: str, notes: list[str]) -> tuple[str, ...]:
-    """The column names on the first line, or nothing where it is a row like the others."""
-    if not rows or not _is_header(rows):
-        return ()
-    names = tuple(cell.strip() for cell in rows[0])
-    if names != tuple(rows[0]):
-        notes.append(f"{name}: blanks around column names were taken off.")
-    if not any(map(known_name, names)):
-        notes.append(f"{name}: the first line was taken as the names of the columns: {some(names)}.")
-    named = tuple(cell or f"column{i}" for i, cell in enumerate(names, 1))
-    if named != names:
-        notes.append(f"{name}: a column without a name is called {some([n for n in named if n not in names])}.")
-    return named
-
-
 def _is_header(rows: list[list[str]]) -> bool:
-    """True where the first row names columns: short, no numbers, and not values that come again below."""
-    first = [cell.strip() for cell in rows[0]]
-    if any(map(known_name, first)) and not any(len(cell) > 2 * LONGEST_NAME for cell in first):
-        return not _comes_again(rows, by=known_name)
-    if any(len(cell) > LONGEST_NAME or re.fullmatch(r"[-+]?\d+([.,]\d+)?", cell) for cell in first):
-        return False
-    return len([cell for cell in first if not cell]) <= 1 and not _comes_again(rows)
-
-
-def _comes_again(rows: list[list[str]], by: object = None) -> bool:
-    """True where a cell of the first row is a value of its column further down (a copy of the whole row aside)."""
+    """True where the first row names the columns: short, no number, no value that comes again below."""
     first = rows[0]
     below = [row for row in rows[1:] if row != first]
-    for index, cell in enumerate(first):
-        if cell and any(len(row) > index and row[index] == cell for row in below):
-            return True
-    return False
+    again = [any(len(row) > i and row[i] == cell for row in below) for i, cell in enumerate(first)]
+    if any(known_name(cell) and not twice for cell, twice in zip(first, again, strict=True)):
+        return True
+    if any(len(cell) > LONGEST_NAME or NUMBER.fullmatch(cell.strip()) for cell in first):
+        return False
+    empty = sum(not cell.strip() for cell in first)
+    return empty <= 1 and len(first) > empty and not any(again)
 
 
-def _check_header(parsed: Parsed, name: str) -> None:
-    """Raises where two columns have one name."""
-    names = [cell.strip() for cell in parsed.rows[0]]
-    twice = [cell for cell, n in Counter(names).items() if n > 1 and cell]
+def _names(found: Rows, name: str, notes: list[str]) -> tuple[str, ...]:
+    """The column names of the header; blanks around them go, columns without a name are numbered."""
+    names = tuple(cell.strip() for cell in found.rows[0])
+    twice = [cell for cell, times in Counter(names).items() if times > 1 and cell]
     if twice:
-        where = f"{name}:{parsed.lines[0]}"
-        raise DataError(Problem(where, f"two columns are called {some(twice)}", fix="Give each column its own name."))
+        what, fix = f"more than one column is called {some(twice)}", "Give each column a name of its own."
+        raise DataError(Problem(f"{name}:{found.lines[0]}", what, ", ".join(names), fix))
+    if names != tuple(found.rows[0]):
+        notes.append(f"{name}: blanks around the names of columns are left out.")
+    if not any(map(known_name, names)):
+        notes.append(f"{name}: the first line is read as the names of the columns, {some(names)}.")
+    numbered = tuple(cell or _unused(i, names) for i, cell in enumerate(names, 1))
+    unnamed = [new for new, old in zip(numbered, names, strict=True) if not old]
+    if unnamed:
+        notes.append(f"{name}: columns without a name are called {some(unnamed)}.")
+    return numbered
 
 
-def _check_rows(parsed: Parsed, columns: tuple[str, ...], name: str, delimiter: str) -> None:
-    """Raises with every row that has too few or too many fields and with the place where quoting breaks."""
+def _unused(number: int, names: tuple[str, ...]) -> str:
+    """`column3`, or a longer name where that is taken."""
+    name = f"column{number}"
+    while name in names:
+        name += "_"
+    return name
+
+
+def _numbers(found: Rows, name: str, notes: list[str]) -> tuple[str, ...]:
+    """`column1` and so on, for as many fields as most rows have."""
+    width = Counter(map(len, found.rows)).most_common(1)[0][0] if found else 0
+    if width:
+        called = "column1" if width == 1 else f"column1 to column{width}"
+        notes.append(f"{name} has no header; its columns are called {called}.")
+    return tuple(f"column{i}" for i in range(1, width + 1))
+
+
+def _check(found: Rows, columns: tuple[str, ...], name: str, *, delimiter: str, header: bool) -> None:
+    """Raises with every row of another length than expected, every header come again, and broken quoting."""
     problems = []
-    mend = f'Put quotes around a text that holds a {NAMES[delimiter]} (and double the quotes within): "so, it is ""good"""'
-    for row, line in zip(parsed.rows, parsed.lines, strict=True):
+    mend = f"Put quotes around a text that holds a {DELIMITERS[delimiter]}, and double the quotes within it."
+    for row, line in zip(found.rows, found.lines, strict=True):
         if len(row) != len(columns):
             what = f"{count(len(row), 'field')}, expected {len(columns)} ({', '.join(columns)})"
             problems.append(Problem(f"{name}:{line}", what, shown(delimiter.join(row)), mend))
-    if parsed.broken:
-        line, reason = parsed.broken
-        unclosed = "unexpected end" in reason
-        what = "a quote opens here and never closes" if unclosed else "text follows a closing quote"
-        problems.append(Problem(f"{name}:{line}", what, fix='Double a quote that is part of the text: "5"" screen".'))
+        elif header and row == found.rows[0] and line != found.lines[0]:
+            problems.append(
+                Problem(f"{name}:{line}", "the header stands here again", fix="Delete this line.")
+            )
+    if found.broken:
+        line, reason = found.broken
+        what = (
+            "a quote opens in this row and never closes"
+            if "unexpected end" in reason
+            else "text after a closing quote"
+        )
+        fix = 'Double a quote that is part of a text: "a 5"" screen".'
+        problems.append(Problem(f"{name}:{line}", what, fix=fix))
     if problems:
         raise DataError(*listed(problems))

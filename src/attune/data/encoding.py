@@ -1,4 +1,4 @@
-"""Bytes as text: UTF-8 and UTF-16 by themselves, anything else only by name; never a guess that changes a letter."""
+"""Bytes as text: UTF-8 and UTF-16 by themselves, all else by name; never a guess that changes a letter."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ SAMPLE = 4096  # bytes looked at to recognise UTF-16 that has no mark
 
 
 def decode(raw: bytes, path: str, *, encoding: str = "auto") -> tuple[str, tuple[str, ...]]:
-    """The text of a file, and sentences about how it was read; a DataError where that cannot be known for sure."""
+    """The text of a file and sentences on how it was read; a DataError where that is not certain."""
     name = PurePath(path).name
     if encoding == "auto":
         text, notes = _recognised(raw, name)
     else:
         text, notes = _named(raw, name, encoding), (f"{name} was read as {encoding}.",)
-    nul_lines = [number for number, line in enumerate(text.split("\n"), 1) if "\0" in line] if "\0" in text else []
+    nul_lines = (
+        [number for number, line in enumerate(text.split("\n"), 1) if "\0" in line] if "\0" in text else []
+    )
     if nul_lines:
         fix = "Remove the zero bytes; a file full of them is not a text file, or needs data.encoding."
         raise DataError(*listed([Problem(f"{name}:{n}", "holds a NUL byte", fix=fix) for n in nul_lines]))
@@ -65,12 +67,16 @@ def _named(raw: bytes, name: str, encoding: str) -> str:
     try:
         return raw.decode(encoding).removeprefix("\ufeff")
     except LookupError:
-        fix = "Write data.encoding=cp1252, latin-1, utf-8, utf-16, cp1251, shift_jis, gb18030, or another of Python's."
-        raise RecipeError(Problem("data.encoding", "no text encoding of that name", repr(encoding), fix)) from None
+        fix = "Write data.encoding=cp1252, latin-1, utf-8, utf-16, cp1251, shift_jis or gb18030, say."
+        raise RecipeError(
+            Problem("data.encoding", "no text encoding of that name", repr(encoding), fix)
+        ) from None
     except UnicodeError as error:
         start = error.start if isinstance(error, UnicodeDecodeError) else 0
         found = f"byte 0x{raw[start]:02X}" if start < len(raw) else ""
-        problem = Problem(f"{name}:{_line(raw, start)}", f"not readable as {encoding}", found, "Name another data.encoding.")
+        problem = Problem(
+            f"{name}:{_line(raw, start)}", f"not readable as {encoding}", found, "Name another data.encoding."
+        )
         raise DataError(problem) from None
 
 
@@ -80,7 +86,7 @@ def _line(raw: bytes, offset: int) -> int:
 
 
 def _not_utf8(raw: bytes, name: str) -> Problem:
-    """Names the first line that is not UTF-8, how many more there are, and the encoding that reads its word."""
+    """Names the first line that is not UTF-8, how many there are, and an encoding that reads its word."""
     bad, good = [], 0
     for number, line in enumerate(raw.split(b"\n"), 1):
         try:
@@ -95,15 +101,17 @@ def _not_utf8(raw: bytes, name: str) -> Problem:
 
 
 def _remedy(word: bytes, good: int) -> str:
-    """What to do about a word that is not UTF-8 in a file with `good` lines that hold proper UTF-8 letters."""
+    """What to do about a word that is not UTF-8 in a file with `good` lines of proper UTF-8 letters."""
     if good:
-        return f"{count(good, 'other line')} with such letters read well as UTF-8: mend these lines and keep UTF-8."
+        return f"{count(good, 'other line')} with such letters are good UTF-8: mend this one."
     for encoding in ("cp1252", "cp1250", "cp1251"):
         try:
             decoded = word.decode(encoding)
         except UnicodeDecodeError:
             continue
-        return f"data.encoding={encoding} reads it as {decoded!r}; if that is right, add it. Else name another encoding."
+        return (
+            f"data.encoding={encoding} reads it as {decoded!r}. If that is not right, name another encoding."
+        )
     return "Name the encoding of the file (data.encoding=latin-1, say), or save it as UTF-8."
 
 

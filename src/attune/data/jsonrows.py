@@ -1,80 +1,208 @@
-"""JSON and JSON lines: objects become rows, values keep their types."""
+"""JSON and JSON lines: objects become rows, values keep their types, what is not strictly JSON is named."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections import Counter
 from typing import Any
 
+from attune.data.problems import count, listed, shown, some
+from attune.data.table import Content
 from attune.errors import DataError, Problem, nearest
 
-SHOWN = 10
-Read = tuple[tuple[str, ...], list[list[Any]], list[int], tuple[str, ...]]
+BLANKS = " \t\r\n"
 
 
-def parse(path: Path, text: str) -> Read:
-    """Columns, cells, line (or row) numbers and notes of a JSON text.
+class _NotStrict(ValueError):
+    """What Python takes for JSON and is not: a key that stands twice in one object, NaN."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise _NotStrict(f"the key {key!r} stands twice")
+    return value
+
+
+def _constant(name: str) -> None:
+    raise _NotStrict(f"the value {name} does not exist in JSON, write null")
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+
+
+class _Rows:
+    """The objects found so far, the line of each, and what was wrong on the way."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.rows: list[dict[str, Any]] = []
+        self.lines: list[int] = []
+        self.problems: list[Problem] = []
+
+    def add(self, value: Any, line: int) -> None:
+        """Keeps an object; any other value is a problem."""
+        if isinstance(value, dict):
+            self.rows.append(value)
+            self.lines.append(line)
+        else:
+            fix = 'Write each row as an object: {"text": ..., "label": ...}'
+            held = shown(json.dumps(value, ensure_ascii=False))
+            self.problem(line, "not an object", found=held, fix=fix)
+
+    def problem(self, line: int | str, what: str, *, found: str = "", fix: str = "") -> None:
+        """Keeps a problem of a line."""
+        self.problems.append(Problem(f"{self.name}:{line}", what, found, fix))
+
+
+def parse(text: str, name: str) -> Content:
+    """The columns of a list of objects, or of one object on each line.
 
     Raises:
-        DataError: for lines that are not JSON, values that are not objects, keys that differ, by line.
+        DataError: for what is not JSON (line and column), values that are no objects, keys that differ.
     """
-    if text.lstrip().startswith("["):
-        rows, lines, problems = _array(path, text)
+    if not text.strip(BLANKS):
+        raise DataError(
+            Problem(name, "the file is empty", fix="Give a list of objects, or one object on each line.")
+        )
+    found = _Rows(name)
+    if text.lstrip(BLANKS).startswith("["):
+        _read_list(text, found)
     else:
-        rows, lines, problems = _objects(path, text)
-    columns: tuple[str, ...] = tuple(dict.fromkeys(key for row in rows for key in row))
-    if not problems:
-        problems = _uneven(path, rows, lines, columns)
-    if problems:
-        more = len(problems) - SHOWN
-        rest = [Problem(str(path), f"and {more} more lines like these")] if more > 0 else []
-        raise DataError(*problems[:SHOWN], *rest)
-    return columns, [[row[name] for row in rows] for name in columns], lines, ()
+        _read_lines(text, found)
+    if not found.problems and "\\ud" in text.lower():
+        _find_surrogates(found)
+    columns = tuple(dict.fromkeys(key for row in found.rows for key in row))
+    if not found.problems:
+        _find_uneven(found, columns)
+    if not found.rows and not found.problems:
+        found.problems.append(Problem(name, "holds no rows", fix="Add objects to the list."))
+    if found.problems:
+        raise DataError(*listed(found.problems))
+    return Content(columns, {column: [row[column] for row in found.rows] for column in columns}, found.lines)
 
 
-def _broken(path: Path, line: int, error: json.JSONDecodeError) -> Problem:
-    return Problem(f"{path}:{line}:{error.colno}", f"is not JSON: {error.msg[0].lower()}{error.msg[1:]}")
-
-
-def _array(path: Path, text: str) -> tuple[list[dict[str, Any]], list[int], list[Problem]]:
+def _value(text: str, start: int) -> tuple[Any, int]:
+    """The JSON value at `start` and where it ends; a JSONDecodeError for all that can be wrong with it."""
     try:
-        held = json.loads(text)
-    except json.JSONDecodeError as error:
-        return [], [], [_broken(path, error.lineno, error)]
-    problems = [
-        Problem(f"{path}:{number}", "an object was expected in the list", type(value).__name__)
-        for number, value in enumerate(held, 1)
-        if not isinstance(value, dict)
-    ]
-    if not held:
-        problems.append(Problem(str(path), "the list is empty"))
-    return [row for row in held if isinstance(row, dict)], list(range(1, len(held) + 1)), problems
+        return DECODER.raw_decode(text, start)
+    except json.JSONDecodeError:
+        raise
+    except RecursionError:
+        raise json.JSONDecodeError("Nested too deeply", text, start) from None
+    except ValueError as error:  # a repeated key, a constant, a number of too many digits
+        message = str(error) if isinstance(error, _NotStrict) else "A number with too many digits"
+        raise json.JSONDecodeError(message, text, start) from None
 
 
-def _objects(path: Path, text: str) -> tuple[list[dict[str, Any]], list[int], list[Problem]]:
-    rows, lines, problems = [], [], []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
+def _skip(text: str, at: int) -> int:
+    """The place of the next character that is no blank."""
+    while at < len(text) and text[at] in BLANKS:
+        at += 1
+    return at
+
+
+def _read_lines(text: str, found: _Rows) -> None:
+    """Reads one value a line; a single object over several lines is no list of rows."""
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = raw.strip(BLANKS)
+        if not line:
             continue
         try:
-            value = json.loads(line)
+            value, end = _value(line, 0)
+            if end < len(line):
+                raise json.JSONDecodeError("More follows the object", line, end)
         except json.JSONDecodeError as error:
-            problems.append(_broken(path, number, error))
-            continue
-        if isinstance(value, dict):
-            rows.append(value)
-            lines.append(number)
+            if not found.rows and _one_object(text, found):
+                return
+            column = error.colno + len(raw) - len(raw.lstrip(BLANKS))
+            found.problem(
+                f"{number}:{column}", f"not JSON: {_lower(error.msg)}", found=shown(line[error.pos :])
+            )
         else:
-            problems.append(Problem(f"{path}:{number}", "an object was expected", type(value).__name__))
-    return rows, lines, problems
+            found.add(value, number)
 
 
-def _uneven(path: Path, rows: list[dict[str, Any]], lines: list[int], columns: tuple[str, ...]) -> list[Problem]:
-    problems = []
-    for row, line in zip(rows, lines, strict=True):
-        missing = [name for name in columns if name not in row]
+def _one_object(text: str, found: _Rows) -> bool:
+    """True, with the problem kept, where the whole file is one object."""
+    start = _skip(text, 0)
+    try:
+        value, end = _value(text, start)
+    except json.JSONDecodeError:
+        return False
+    if _skip(text, end) < len(text) or not isinstance(value, dict):
+        return False
+    lists = [
+        key for key, held in value.items() if isinstance(held, list) and held and isinstance(held[0], dict)
+    ]
+    fix = (
+        f"Save the list under {lists[0]!r} as a file of its own."
+        if lists
+        else "Write a list of objects, one a row."
+    )
+    found.problem(1, "one object, not a list of objects", found=f"the keys {some(list(value))}", fix=fix)
+    return True
+
+
+def _read_list(text: str, found: _Rows) -> None:
+    """Reads the values of a list, each with the line it starts on; stops at the first that is broken."""
+    at, line, counted = _skip(text, 0) + 1, 1, 0
+    try:
+        while (at := _skip(text, at)) < len(text) and text[at] != "]":
+            line, counted = line + text.count("\n", counted, at), at
+            value, at = _value(text, at)
+            found.add(value, line)
+            at = _skip(text, at)
+            if text[at : at + 1] not in (",", "]"):
+                raise json.JSONDecodeError("A comma or ] is missing", text, at)
+            if text[at] == ",":
+                at = _skip(text, at + 1)
+                if text[at : at + 1] in ("]", ""):
+                    raise json.JSONDecodeError("A value is missing after the comma", text, at)
+        if at >= len(text):
+            raise json.JSONDecodeError("The list is never closed", text, at)
+        if _skip(text, at + 1) < len(text):
+            raise json.JSONDecodeError("More follows the list", text, _skip(text, at + 1))
+    except json.JSONDecodeError as error:
+        place = f"{error.lineno}:{error.colno}"
+        held = shown(text[error.pos : error.pos + 100])
+        found.problem(place, f"not JSON: {_lower(error.msg)}", found=held)
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def _find_surrogates(found: _Rows) -> None:
+    """Names rows with half of a surrogate pair, which no file and no tokenizer can hold."""
+    for row, line in zip(found.rows, found.lines, strict=True):
+        try:
+            json.dumps(row, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            fix = r"Write the character whole, or as both of its \u escapes."
+            found.problem(line, r"half of a character (a single \ud8.. or \udc.. escape)", fix=fix)
+
+
+def _find_uneven(found: _Rows, columns: tuple[str, ...]) -> None:
+    """Names the rows that lack a key that most rows have, and those with a key that most lack."""
+    having = Counter(key for row in found.rows for key in row)
+    if all(times == len(found.rows) for times in having.values()):
+        return
+    usual = [column for column in columns if 2 * having[column] >= len(found.rows)]
+    for row, line in zip(found.rows, found.lines, strict=True):
+        missing = [key for key in usual if key not in row]
+        extra = [key for key in row if key not in usual]
         if missing:
-            fix = nearest(missing[0], row)
-            what = f"without {', '.join(map(repr, missing))}, which other rows have"
-            problems.append(Problem(f"{path}:{line}", what, f"keys {', '.join(map(repr, row))}", fix))
-    return problems
+            hint = nearest(missing[0], extra)
+            fix = (
+                f"The key {missing[0]!r} is expected. {hint}"
+                if hint
+                else "Write null where there is no value."
+            )
+            what = f"no {some(missing)}, which other rows have"
+            found.problem(line, what, found=f"the keys {some(list(row))}", fix=fix)
+        elif extra:
+            lacking = len(found.rows) - having[extra[0]]
+            fix = "Write null where there is no value."
+            found.problem(line, f"has {some(extra)}, which {count(lacking, 'other row')} lack", fix=fix)

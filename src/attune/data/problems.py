@@ -12,7 +12,7 @@ LONGEST = 80  # characters of a cell or a line that are shown
 
 
 def listed(problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    """The first ten problems and a count of the rest; a fix that several share stands once, at the last of them."""
+    """The first ten problems and a count of the rest; a fix that several share stands at the last of them."""
     shown = list(problems[:SHOWN])
     last = {problem.fix: index for index, problem in enumerate(shown)}
     kept = [p if last[p.fix] == index else replace(p, fix="") for index, p in enumerate(shown)]

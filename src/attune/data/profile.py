@@ -1,4 +1,4 @@
-"""Rows in numbers: labels and lengths."""
+"""Rows in numbers: how many, of which labels, how long."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ BARS = 30
 
 
 def profile(texts: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
-    """Rows, rows of each label, and the median, 95th percentile and maximum of the words."""
-    words = np.asarray([len(text.split()) for text in texts] or [0])
+    """Rows, rows of each label, and median, 95th percentile and maximum of the words; fit for JSON."""
+    words = np.fromiter((len(text.split()) for text in texts), np.int64, len(texts))
     return {
         "rows": len(texts),
         "labels": dict(sorted(Counter(labels).items())),
         "words": {
-            "median": float(np.median(words)),
-            "p95": float(np.quantile(words, 0.95)),
-            "max": int(words.max()),
+            "median": float(np.median(words)) if len(words) else 0.0,
+            "p95": float(np.quantile(words, 0.95)) if len(words) else 0.0,
+            "max": int(words.max()) if len(words) else 0,
         },
     }
 
 
-def histogram(values: np.ndarray) -> dict[str, list[int]]:
-    """Edges and counts of at most 30 bars; the last bar ends at the maximum."""
-    top = max(int(values.max()), 1)
-    step = max(1, -(-top // BARS))
-    edges = list(range(0, top + step + 1, step))
-    return {"edges": edges, "counts": np.histogram(values, edges)[0].tolist()}
+def histogram(values: Sequence[int] | np.ndarray) -> dict[str, list[int]]:
+    """At most 30 bars of one whole width from 0 to the maximum: `edges` (one more than bars) and `counts`."""
+    held = np.asarray(values)
+    top = max(int(held.max()), 1) if len(held) else 1
+    width = -(-(top + 1) // BARS)
+    edges = list(range(0, top + width + 1, width))
+    return {"edges": edges, "counts": np.histogram(held, edges)[0].tolist()}

@@ -1,35 +1,22 @@
-"""What the columns mean: which one is the text, which one the label, what task that makes."""
+"""What the columns mean: which holds the text, which the label, what task that makes, and why.
+
+Neither a name nor its cells decide alone: `title` and `review` are both names of text, and only the longer is
+what one wants classified; `id` is short, and has as many values as rows. What stays open is asked.
+"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from attune.data.looks import LABEL_NAMES, MOST_FRACTIONS, PAIRS, TEXT_NAMES, Look, look, plain, rank
+from attune.data.problems import count, shown, some
 from attune.data.table import Table
 from attune.errors import DataError, Problem, RecipeError, nearest
 
-SAMPLE = 5000
-TEXT_NAMES = re.compile(
-    r"text|sentence|review|body|content|tweet|message|comment|utterance|query|question|document|description|sms|post",
-    re.IGNORECASE,
-)
-LABEL_NAMES = re.compile(
-    r"label|sentiment|class|category|target|intent|topic|stars|rating|polarity|emotion|spam|gold|(^|_)y$|tag|type",
-    re.IGNORECASE,
-)
-COLUMN_NAMES = re.compile(
-    r"(id|idx|index|title|source|author|date|lang(uage)?|product|split|score|y|x"
-    r"|(\w+_)?(text|sentence|review|body|content|tweet|message|comment|question|query|label|labels|class|category"
-    r"|target|intent|topic|stars|rating|sentiment|polarity|emotion)\d?)",
-    re.IGNORECASE,
-)
-SENTIMENT = {"positive", "negative", "neutral", "pos", "neg", "neu"}
-
-
-def known_name(name: str) -> bool:
-    """True for a name that data sets give their columns of text, labels or ids."""
-    return len(name) <= 30 and bool(COLUMN_NAMES.fullmatch(name.strip()))
+TASKS = ("classification",)
+SEPARATORS = ",|#;"
+COMBINED = 3  # values made of other values, from which on a cell seems to hold several labels
 
 
 @dataclass(frozen=True)
@@ -43,89 +30,136 @@ class Roles:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a column looks like, over the first rows."""
+class _Choice:
+    """The column for a role and what else to say; or no column and why not."""
 
-    name: str
-    words: float  # mean words of a cell
-    distinct: int
-    share: float  # distinct values of all values
-    numeric: bool
-    strings: bool
+    column: str
+    say: str = ""
 
 
 def infer(table: Table, *, task: str = "auto", text: str = "auto", label: str = "auto") -> Roles:
-    """The roles of a table's columns; what is given wins, the rest is inferred.
+    """The roles of a table's columns; what is given wins, the rest is told from names and cells.
 
     Raises:
-        DataError: for a column that is not there, or when no column fits.
+        RecipeError: for a task that does not exist.
+        DataError: for a column that is not there or cannot be used, or where it cannot be told which to use.
     """
-    if task not in ("auto", "classification"):
-        raise RecipeError(Problem("task.name", "no such task", repr(task), "The tasks are: classification"))
-    wrong = [
-        Problem(f"data.{role}", "no such column", repr(name), _columns(name, table))
-        for role, name in (("text", text), ("label", label))
-        if name != "auto" and name not in table.columns
+    if task not in ("auto", *TASKS):
+        fix = f"{nearest(task, TASKS)} There is: {', '.join(TASKS)}.".strip()
+        raise RecipeError(Problem("task.name", "no such task", shown(task), fix))
+    _check_names(table, text=text, label=label)
+    looks = {name: look(name, table.column(name)) for name in table.columns}
+    texts = [held for name, held in looks.items() if name != label]
+    chosen_text = _choose_text(texts) if text == "auto" else _Choice(text)
+    labels = [held for name, held in looks.items() if name != chosen_text.column]
+    chosen_label = _choose_label(labels) if label == "auto" else _Choice(label)
+    if not chosen_text.column or not chosen_label.column:
+        raise DataError(_undecided(table, chosen_text, chosen_label))
+    text_look, label_look = looks[chosen_text.column], looks[chosen_label.column]
+    _check_cells(table, text_look, label_look)
+    reasons = (
+        f"text: {text_look.name!r} (mean {text_look.words:.0f} words)",
+        f"label: {label_look.name!r} ({count(len(label_look.counts), 'value')}: {label_look.shown()})",
+        *filter(None, (chosen_text.say, chosen_label.say)),
+    )
+    return Roles("classification", text_look.name, label_look.name, reasons)
+
+
+def _check_names(table: Table, *, text: str, label: str) -> None:
+    """Raises for columns that were named and are not there."""
+    problems = []
+    for role, name in (("text", text), ("label", label)):
+        if name != "auto" and name not in table.columns:
+            fix = f"{nearest(name, table.columns)} The columns are {some(table.columns, 20)}.".strip()
+            problems.append(Problem(table.path, f"no column {name!r} for --{role}", fix=fix))
+    if not problems and text == label != "auto":
+        fix = "Name two columns: --text COLUMN --label COLUMN"
+        problems.append(Problem(table.path, f"{text!r} cannot be both text and label", fix=fix))
+    if problems:
+        raise DataError(*problems)
+
+
+def _check_cells(table: Table, text: Look, label: Look) -> None:
+    """Raises for a text that is no text, and for labels that are measurements or several in one cell."""
+    problems = []
+    if not text.strings:
+        what = f"the column {text.name!r} does not hold text only"
+        fix = "Name the column that holds the text: --text COLUMN"
+        problems.append(Problem(table.path, what, text.shown(3), fix))
+    several = f"the column {label.name!r} holds several labels a row, which is not available yet"
+    if not label.scalars:
+        problems.append(Problem(table.path, several, label.shown(3), "Give one label a row: --label COLUMN"))
+    elif combined := _combined(label):
+        fix = "Keep one label in each row, or name another column: --label COLUMN"
+        problems.append(Problem(table.path, several, some(combined, 3), fix))
+    elif label.fractions > MOST_FRACTIONS:
+        what = f"the column {label.name!r} holds measurements, and regression is not available yet"
+        found = f"{len(label.counts):,} different numbers, such as {label.shown(3)}"
+        fix = "Put the numbers into a few classes, or name another column: --label COLUMN"
+        problems.append(Problem(table.path, what, found, fix))
+    if problems:
+        raise DataError(*problems)
+
+
+def _combined(label: Look) -> list[str]:
+    """Values such as `4,27` whose parts are values of the column too, where there are several such."""
+    for separator in SEPARATORS:
+        joined = [
+            value
+            for value in label.counts
+            if separator in value and all(part.strip() in label.counts for part in value.split(separator))
+        ]
+        if len(joined) >= COMBINED:
+            return joined
+    return []
+
+
+def _choose_text(looks: Sequence[Look]) -> _Choice:
+    """The column of texts: of the known names the one with most words, unless another has far more."""
+    fits = [held for held in looks if held.strings and len(held.counts) > 1 and not held.numbers]
+    by_plain = {plain(held.name): held.name for held in fits}
+    for one, other in PAIRS:
+        if one in by_plain and other in by_plain:
+            pair = f"{by_plain[one]!r} and {by_plain[other]!r}"
+            return _Choice("", f"{pair} are a pair of texts; a task on pairs is not available yet")
+    named = [held for held in fits if rank(held.name, TEXT_NAMES) >= 0]
+    wordy = sorted((held for held in fits if held.words >= 2), key=lambda held: -held.words)
+    if not wordy:  # single words, as in a list of names: only a column's name can tell
+        best = min(named, key=lambda held: rank(held.name, TEXT_NAMES), default=None)
+        return _Choice(best.name) if best else _Choice("", "no column holds words")
+    best = next((held for held in wordy if held in named and held.words >= wordy[0].words / 2), wordy[0])
+    others = [held for held in wordy if held is not best]
+    rivals = [held.name for held in others if held.words > 0.7 * best.words]
+    if rivals and best not in named:
+        return _Choice("", f"{some([best.name, *rivals])} hold texts of much the same length")
+    beside = ", ".join(f"{held.name!r} (mean {held.words:.0f} words)" for held in others if held.words >= 3)
+    return _Choice(best.name, f"not read: {beside}; --text COLUMN to choose another" if beside else "")
+
+
+def _choose_label(looks: Sequence[Look]) -> _Choice:
+    """The column of labels: the best known name, else the only column with a few short values that repeat."""
+    candidates = [held for held in looks if held.counts and not held.like_text]
+    ranked = [held for held in candidates if rank(held.name, LABEL_NAMES) >= 0]
+    named = sorted(ranked, key=lambda held: (not held.like_labels, rank(held.name, LABEL_NAMES)))
+    fits = [held for held in looks if held.like_labels and (held in named or not held.empty)]
+    if not named and len(fits) != 1:
+        values = [
+            f"{held.name!r} has {count(len(held.counts), 'value')} ({held.shown()})" for held in fits[:6]
+        ]
+        return _Choice("", "; ".join(values) or "no column has a few short values that repeat")
+    # A column called `label` with one class, or a class a row, still is it: the checks say what is wrong.
+    best = (named or fits)[0]
+    others = ", ".join(repr(held.name) for held in named if held is not best and held in fits)
+    return _Choice(
+        best.name, f"could be the label too: {others}; --label COLUMN to choose it" if others else ""
+    )
+
+
+def _undecided(table: Table, text: _Choice, label: _Choice) -> Problem:
+    """Asks for the columns by the flags that name them, with what could be told already filled in."""
+    why = [
+        f"{role}: {choice.say}" for role, choice in (("text", text), ("label", label)) if not choice.column
     ]
-    if wrong:
-        raise DataError(*wrong)
-    looks = {name: _look(name, table.column(name)[:SAMPLE]) for name in table.columns}
-    label_name = label if label != "auto" else _label(table, [look for look in looks.values() if look.name != text])
-    text_name = text if text != "auto" else _text(table, [x for x in looks.values() if x.name != label_name])
-    values = looks[label_name]
-    if values.numeric and values.distinct > 50 and values.share > 0.2:
-        fix = "Regression is not available yet; choose another column with --label"
-        raise DataError(Problem(table.path, f"column {label_name!r} holds measurements, not labels", fix=fix))
-    return Roles("classification", text_name, label_name, _reasons(table, looks[text_name], values))
-
-
-def _columns(name: str, table: Table) -> str:
-    return " ".join(filter(None, [nearest(name, table.columns), f"The columns are: {', '.join(table.columns)}"]))
-
-
-def _look(name: str, values: list[Any]) -> Look:
-    texts = [str(value) for value in values if value is not None]
-    distinct = len(set(texts))
-    return Look(
-        name,
-        words=sum(len(text.split()) for text in texts) / max(1, len(texts)),
-        distinct=distinct,
-        share=distinct / max(1, len(texts)),
-        numeric=all(re.fullmatch(r"[-+]?\d*\.?\d+([eE][-+]?\d+)?", text) for text in texts),
-        strings=any(isinstance(value, str) for value in values),
-    )
-
-
-def _label(table: Table, looks: list[Look]) -> str:
-    """The column that looks most like labels: few values, short, by its name above all."""
-    fits = [look for look in looks if 2 <= look.distinct <= max(20, len(table) // 3) and look.words <= 4]
-    if not fits:
-        named = [look.name for look in looks if LABEL_NAMES.search(look.name)]
-        found = "; ".join(f"{look.name} has {look.distinct} values" for look in looks)
-        if len(named) == 1:
-            return named[0]  # one class only, or every value another one: said by the checks, by name
-        raise DataError(Problem(table.path, "no column looks like a label", found, "Name it: --label COLUMN"))
-    return max(fits, key=lambda look: (bool(LABEL_NAMES.search(look.name)), not look.numeric, -look.distinct)).name
-
-
-def _text(table: Table, looks: list[Look]) -> str:
-    fits = [look for look in looks if look.strings and look.distinct > 1 and not look.numeric]
-    named = [look for look in fits if TEXT_NAMES.search(look.name)]
-    wordy = max(fits, key=lambda look: look.words, default=None)
-    if wordy is None:
-        found = ", ".join(table.columns)
-        raise DataError(Problem(table.path, "no column looks like text", found, "Name it: --text COLUMN"))
-    # a name decides among columns of words; it does not make a review's short title its text
-    best = max(named, key=lambda look: look.words, default=wordy)
-    return best.name if best.words >= 0.5 * wordy.words else wordy.name
-
-
-def _reasons(table: Table, text: Look, label: Look) -> tuple[str, ...]:
-    values = sorted({str(value) for value in table.column(label.name)[:SAMPLE]})
-    shown = ", ".join(values[:4]) + (", ..." if len(values) > 4 else "")
-    kind = "sentiment" if {value.lower() for value in values} <= SENTIMENT else "classification"
-    return (
-        f"task: {kind}, because {label.name!r} has {label.distinct} values",
-        f"text: {text.name!r}, {text.words:.0f} words on average",
-        f"label: {label.name!r} ({shown})",
-    )
+    what = f"it cannot be told which column is the {' and which the '.join(w.split(':')[0] for w in why)}"
+    fix = f"Say it: --text {text.column or 'COLUMN'} --label {label.column or 'COLUMN'} ({'; '.join(why)})"
+    return Problem(table.path, what, f"the columns {some(table.columns, 20)}", fix)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Content(NamedTuple):
+    """What a reader makes of one file."""
+
+    columns: tuple[str, ...]
+    cells: dict[str, list[Any]]
+    lines: list[int]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -15,9 +24,9 @@ class Table:
     path: str
     columns: tuple[str, ...]
     cells: dict[str, list[Any]]  # by column, all of one length
-    lines: list[int]  # 1-based line on which each row starts; number of the row where a file has no lines
+    lines: list[int]  # 1-based line on which each row starts; number of the row where there are no lines
     sha256: str  # of the file as it lies on the disk; of the cells where there is no single file
-    notes: tuple[str, ...] = ()  # what had to be decided or repaired while reading, as sentences
+    notes: tuple[str, ...] = ()  # what was decided or repaired while reading, as sentences
 
     def __post_init__(self) -> None:
         assert tuple(self.cells) == self.columns, "cells and columns must name the same columns"

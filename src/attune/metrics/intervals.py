@@ -62,8 +62,10 @@ def bootstrap(
 ) -> dict[str, Interval]:
     """Percentile intervals over resampled rows, for every metric of `labels.score` (Efron 1979).
 
-    An interval is widened to its value where resampling is biased away from it (`ece` only grows by
-    chance). It cannot show what the rows do not: without a single mistake it has no width.
+    Do not read the interval of `ece` as holding the true error: chance only adds to `ece`, resampling
+    adds it once more, and for a well calibrated model the whole interval lies above the truth. Where
+    resampling moves all of an interval away from its value, it is widened to reach it. Nor can it show
+    what the rows do not: without a single mistake the interval of accuracy has no width.
     """
     _check_draws(samples, level)
     values = labels.score(gold, probabilities, classes)
@@ -101,8 +103,7 @@ def paired(
     value = float(cells.difference(metric, cells.n[None], np.zeros((1, len(cells.n))))[0])
     resampling, swapping = (np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(2))
     low, high = _bounds(cells.resampled(metric, samples, resampling), value, 1 - ALPHA)
-    # rounding must not turn a tie into a smaller difference
-    extreme = np.abs(cells.swapped(metric, samples, swapping)) >= abs(value) - 1e-12
+    extreme = np.abs(cells.swapped(metric, samples, swapping)) >= abs(value) - 1e-12  # ties, as rounded
     return Difference(metric, value, low, high, float((1 + extreme.sum()) / (1 + samples)), len(gold))
 
 

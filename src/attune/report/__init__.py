@@ -27,7 +27,11 @@ def page(run: Path) -> str:
     from attune.report.content import content
 
     environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.globals["style"] = _style()
     text = environment.get_template("page.html.jinja").render(content(run))

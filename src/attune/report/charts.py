@@ -24,7 +24,9 @@ class Line:
     dots: bool = False
 
 
-def curves(lines: Sequence[Line], y_name: str, best: float | None = None, stopped: float | None = None) -> Svg:
+def curves(
+    lines: Sequence[Line], y_name: str, best: float | None = None, stopped: float | None = None
+) -> Svg:
     """Lines over optimizer steps, with the best step and an early stop marked; empty without points."""
     everything = [point for line in lines for point in line.points]
     if not everything:
@@ -34,10 +36,17 @@ def curves(lines: Sequence[Line], y_name: str, best: float | None = None, stoppe
     if stopped is not None and stopped != best:
         marks.append(_mark(frame, stopped, "", "stop"))
     label = f"{y_name} over steps. " + " ".join(
-        f"{line.name}: from {score(line.points[0][1])} to {score(line.points[-1][1])}." for line in lines if line.points
+        f"{line.name}: from {score(line.points[0][1])} to {score(line.points[-1][1])}."
+        for line in lines
+        if line.points
     )
     return drawing(
-        frame.width, frame.height, label, frame.axes("step", y_name), *marks, *[_line(frame, line) for line in lines]
+        frame.width,
+        frame.height,
+        label,
+        frame.axes("step", y_name),
+        *marks,
+        *[_line(frame, line) for line in lines],
     )
 
 
@@ -63,7 +72,9 @@ def _line(frame: Frame, line: Line) -> Svg:
     if len(groups) < len(line.points):
         upper = [frame.at(_mean(group)[0], max(y for _, y in group)) for group in groups]
         lower = [frame.at(_mean(group)[0], min(y for _, y in group)) for group in groups]
-        parts.append(tag("path", d=path([*upper, *reversed(lower)], closed=True), class_=f"band {line.paint}"))
+        parts.append(
+            tag("path", d=path([*upper, *reversed(lower)], closed=True), class_=f"band {line.paint}")
+        )
     parts.append(tag("path", d=path(middle), class_=f"line {line.paint}"))
     if line.dots and len(line.points) <= BUCKETS:
         for step, value in line.points:
@@ -84,7 +95,7 @@ def _mean(points: Points) -> tuple[float, float]:
 
 
 def reliability(bins: Sequence[dict[str, float]]) -> Svg:
-    """Share of right answers against stated probability, dots by number of rows, with Wilson's 95 % interval."""
+    """Share of right answers against stated probability, larger dots for more rows, with 95 % intervals."""
     frame = Frame((0, 1), (0, 1), **UNIT)
     filled = [each for each in bins if each.get("n")]
     largest = max((each["n"] for each in filled), default=1)
@@ -95,12 +106,11 @@ def reliability(bins: Sequence[dict[str, float]]) -> Svg:
         parts.append(
             tag("line", x1=x, x2=x, y1=frame.at(0, low)[1], y2=frame.at(0, high)[1], class_="whisker a")
         )
-        title = (
-            f"says {percent(each['confidence'])}, is right {percent(each['accuracy'])}, {counted(int(each['n']), 'row')}"
-        )
+        told = f"says {percent(each['confidence'])}, is right {percent(each['accuracy'])}"
+        title = f"{told}, {counted(int(each['n']), 'row')}"
         radius = 4 + 7 * math.sqrt(each["n"] / largest)
         parts.append(tag("circle", tag("title", title), cx=x, cy=y, r=radius, class_="dot a soft"))
-    label = "Reliability diagram: share of right answers against stated probability. The table beside it has the numbers."
+    label = "Reliability: share of right answers against stated probability; the table has the numbers."
     axes = frame.axes("stated probability", "share right")
     return drawing(frame.width, frame.height, label, axes, *parts)
 

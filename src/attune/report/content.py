@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from attune.report import strips, wording
+from attune.report.charts import sparkline
 from attune.report.folder import Folder, finite, read
-from attune.report.learning import best_step, learning, series
+from attune.report.learning import best_step, evaluated, learning
 from attune.report.mistakes import mistakes
 from attune.report.quality import calibration, quality
 from attune.report.rows import rows
-from attune.report.charts import sparkline
 from attune.report.trust import trust
 from attune.report.verdict import hardest, main_metric, verdict
 
@@ -64,7 +64,9 @@ def forest(folder: Folder) -> dict[str, Any] | None:
                 "model": paint == "a",
                 "value": wording.score(entry["value"]),
                 "interval": wording.interval(entry),
-                "strip": strips.interval_strip(entry, scale, paint, f"{wording.score(entry['value'])} {wording.interval(entry)}"),
+                "strip": strips.interval_strip(
+                    entry, scale, paint, f"{wording.score(entry['value'])} {wording.interval(entry)}"
+                ),
             }
             for name, entry, paint in shown
         ],
@@ -79,7 +81,10 @@ def all_metrics(folder: Folder) -> dict[str, Any]:
     columns = [(name, values) for name, values in columns if values]
     metrics = [metric for metric in wording.METRICS if any(metric in (values or {}) for _, values in columns)]
     metrics += sorted({metric for _, values in columns for metric in values or {}} - set(metrics))
-    return {"columns": [name for name, _ in columns], "rows": [_metric_row(metric, columns) for metric in metrics]}
+    return {
+        "columns": [name for name, _ in columns],
+        "rows": [_metric_row(metric, columns) for metric in metrics],
+    }
 
 
 def _metric_row(metric: str, columns: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -110,14 +115,20 @@ def _main_card(folder: Folder) -> dict[str, Any] | None:
     entry = (folder.metrics.get("test") or folder.metrics.get("valid") or {}).get(metric)
     if not entry:
         return None
-    curve = series([{**(each.get("metrics") or {}), "step": each["step"]} for each in folder.evaluations], metric)
+    curve = evaluated(folder, metric)
     name = wording.metric_name(metric)
     return {
         "name": name,
         "value": wording.score(entry["value"], 2),
-        "context": f"95% interval {wording.interval(entry, 2)}" if wording.interval(entry) else "no interval",
+        "context": _between(entry),
         "spark": sparkline([value for _, value in curve], f"{name} of the validation rows while it learned"),
     }
+
+
+def _between(entry: dict[str, Any]) -> str:
+    if not wording.interval(entry):
+        return "not bounded"
+    return f"between {wording.score(entry['low'], 2)} and {wording.score(entry['high'], 2)}"
 
 
 def _accuracy_card(folder: Folder) -> dict[str, Any] | None:
@@ -125,7 +136,11 @@ def _accuracy_card(folder: Folder) -> dict[str, Any] | None:
     if not finite(entry.get("value")):
         return None
     n = entry.get("n") or 0
-    context = f"{wording.count(round(entry['value'] * n))} of {wording.counted(n, 'row')}" if n else "of the test rows"
+    context = (
+        f"{wording.count(round(entry['value'] * n))} of {wording.counted(n, 'row')}"
+        if n
+        else "of the test rows"
+    )
     return {"name": "Right answers", "value": wording.percent(entry["value"]), "context": context}
 
 
@@ -135,7 +150,7 @@ def _gain_card(folder: Folder) -> dict[str, Any] | None:
         return None
     name = wording.baseline_name(comparison["baseline"])
     value = wording.change(comparison["difference"], 2)
-    return {"name": "Against the best baseline", "value": value, "context": name}
+    return {"name": "Over best baseline", "value": value, "context": name}
 
 
 def _weakest_card(folder: Folder) -> dict[str, Any] | None:
@@ -145,7 +160,7 @@ def _weakest_card(folder: Folder) -> dict[str, Any] | None:
         return None
     weakest = min(tested, key=lambda each: each["f1"])
     context = f"\u201c{weakest['label']}\u201d, {wording.counted(weakest['support'], 'row')}"
-    return {"name": "F1 of the weakest label", "value": wording.score(weakest["f1"], 2), "context": context}
+    return {"name": "Weakest label (F1)", "value": wording.score(weakest["f1"], 2), "context": context}
 
 
 def _calibration_card(folder: Folder) -> dict[str, Any] | None:

@@ -16,8 +16,10 @@ def learning(folder: Folder) -> dict[str, Any]:
     last = folder.steps[-1]["step"] if folder.steps else None
     stopped = last if folder.run.get("stopped_early") else None
     train = charts.Line("training loss", "a", series(folder.steps, "loss"))
-    valid = charts.Line("validation loss", "b", _evaluated(folder, "loss"), dots=True)
-    scored = charts.Line(f"validation {wording.metric_name(metric)}", "b", _evaluated(folder, metric), dots=True)
+    valid = charts.Line("validation loss", "b", evaluated(folder, "loss"), dots=True)
+    scored = charts.Line(
+        f"validation {wording.metric_name(metric)}", "b", evaluated(folder, metric), dots=True
+    )
     return {
         "sentences": _sentences(folder, metric, best),
         "loss": charts.curves([train, valid], "loss", best, stopped),
@@ -33,7 +35,7 @@ def learning(folder: Folder) -> dict[str, Any]:
 def best_step(folder: Folder) -> int | None:
     """The step whose weights were kept, or None."""
     marked = [event["step"] for event in folder.evaluations if event.get("best")]
-    found = folder.run.get("best_step", marked[-1] if marked else None)
+    found: Any = folder.run.get("best_step", marked[-1] if marked else None)
     return int(found) if finite(found) else None
 
 
@@ -42,27 +44,33 @@ def series(events: list[dict[str, Any]], key: str) -> list[tuple[float, float]]:
     return [(event["step"], event[key]) for event in events if finite(event.get(key))]
 
 
-def _evaluated(folder: Folder, metric: str) -> list[tuple[float, float]]:
-    return series([{**(event.get("metrics") or {}), "step": event["step"]} for event in folder.evaluations], metric)
+def evaluated(folder: Folder, metric: str) -> list[tuple[float, float]]:
+    """A metric of the validation rows over the steps."""
+    scored = [{**(event.get("metrics") or {}), "step": event["step"]} for event in folder.evaluations]
+    return series(scored, metric)
 
 
 def _sentences(folder: Folder, metric: str, best: int | None) -> list[str]:
     if not folder.steps:
         return ["No step was taken."]
     last = folder.steps[-1]
-    sentences = [f"{wording.counted(last['step'], 'step')} ({last.get('epoch', 0):.1f} passes over the rows)."]
+    sentences = [
+        f"{wording.counted(last['step'], 'step')} ({last.get('epoch', 0):.1f} passes over the rows)."
+    ]
     if best is not None:
         name = wording.metric_name(metric)
-        sentences.append(f"The weights of step {wording.count(best)}, the best by validation {name}, were kept.")
+        sentences.append(
+            f"The weights of step {wording.count(best)}, the best by validation {name}, were kept."
+        )
     if folder.run.get("stopped_early"):
         reason = str(folder.run.get("reason") or "the score no longer rose").removeprefix("stopped early: ")
         sentences.append(f"Training stopped early: {reason}.")
-    losses = dict(_evaluated(folder, "loss"))
+    losses = dict(evaluated(folder, "loss"))
     after = [loss for step, loss in losses.items() if best is not None and step > best]
     if best in losses and after and after[-1] > 1.03 * losses[best]:
         sentences.append(
-            f"Validation loss rose from {wording.score(losses[best])} to {wording.score(after[-1])} after it: "
-            "the model began to learn the training rows by heart."
+            f"After the best step, validation loss rose from {wording.score(losses[best])} to "
+            f"{wording.score(after[-1])}: the model began to learn the training rows by heart."
         )
     return sentences
 
@@ -87,15 +95,23 @@ def _facts(folder: Folder) -> list[dict[str, Any]]:
     facts = [
         ("Start", folder.knob("model", "base"), ""),
         ("Time", _known(cost.get("train_seconds", folder.run.get("seconds")), wording.duration), ""),
-        ("Speed", _known(cost.get("tokens_per_s"), lambda value: f"{wording.count(value)} tokens/s"), "tokens_per_s"),
+        (
+            "Speed",
+            _known(cost.get("tokens_per_s"), lambda value: f"{wording.count(value)} tokens/s"),
+            "tokens_per_s",
+        ),
         ("Tokens read", _known(cost.get("tokens"), wording.count), ""),
         ("Peak memory", _known(cost.get("peak_memory_mib"), wording.memory), ""),
-        ("Learning rate", _known(folder.knob("train", "lr"), lambda value: f"{value:g} at its peak"), "lr"),
+        ("Learning rate", _rate(folder.knob("train", "lr")), "lr"),
         ("Gradient norm", _last(folder, "grad_norm"), "grad_norm"),
         ("Batch", _batch(folder), ""),
     ]
     return [
-        {"name": name, "value": value, "spark": charts.sparkline(_values(folder, key), f"{name} over the steps")}
+        {
+            "name": name,
+            "value": value,
+            "spark": charts.sparkline(_values(folder, key), f"{name} over the steps"),
+        }
         for name, value, key in facts
         if value not in (None, "")
     ]
@@ -109,6 +125,18 @@ def _known(value: Any, write: Any) -> str | None:
     return str(write(value)) if finite(value) else None
 
 
+def _rate(value: Any) -> str | None:
+    # PyYAML takes 1e-4 for a word
+    return f"{wording.small(float(value))} at its peak" if _is_number(value) else None
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return finite(float(value))
+    except (TypeError, ValueError):
+        return False
+
+
 def _last(folder: Folder, key: str) -> str | None:
     values = _values(folder, key)
     return f"{wording.small(values[-1])} at the end" if values else None
@@ -116,4 +144,8 @@ def _last(folder: Folder, key: str) -> str | None:
 
 def _batch(folder: Folder) -> str | None:
     batch = folder.knob("train", "batch")
-    return f"{wording.count(batch)} {folder.knob('train', 'batch_by') or 'rows'} a step" if finite(batch) else None
+    return (
+        f"{wording.count(batch)} {folder.knob('train', 'batch_by') or 'rows'} a step"
+        if finite(batch)
+        else None
+    )

@@ -7,7 +7,7 @@ from typing import Any
 from attune.report import strips, wording
 from attune.report.folder import KEPT_MISTAKES, Folder, finite
 
-SHOWN_PIECES = 140  # words of a long text that are shown, around the strongest one
+SHOWN_PIECES = 240  # words and gaps of a long text that are shown, around the strongest word
 LONG_PIECE = 400  # characters; what lies beyond the model's window comes as one piece
 FAINT = 0.08  # weaker words are not shaded: they would only be noise
 FULL = 0.62  # opacity of a word with weight 1
@@ -39,7 +39,7 @@ def pieces(text: str, words: list[dict[str, Any]]) -> list[tuple[str, float]]:
         if place > start:
             found.append((text[start:place], 0.0))
         weight = word.get("weight")
-        found.append((written, float(weight) if finite(weight) else 0.0))  # type: ignore[arg-type]
+        found.append((written, float(weight) if finite(weight) else 0.0))
         start = place + len(written)
     if start < len(text):
         found.append((text[start:], 0.0))
@@ -48,7 +48,11 @@ def pieces(text: str, words: list[dict[str, Any]]) -> list[tuple[str, float]]:
 
 def _item(entry: dict[str, Any]) -> dict[str, Any]:
     text = str(entry.get("text") or "")
-    cut = pieces(text, entry.get("words") or []) if entry.get("words") else [(word + " ", 0.0) for word in text.split(" ")]
+    cut = (
+        pieces(text, entry.get("words") or [])
+        if entry.get("words")
+        else [(word + " ", 0.0) for word in text.split(" ")]
+    )
     shown, before, after = _window(cut)
     probability = entry.get("probability")
     return {
@@ -77,7 +81,12 @@ def _piece(text: str, weight: float) -> dict[str, Any]:
     paint = "" if strength < FAINT else "for" if weight > 0 else "against"
     if len(text) > LONG_PIECE:
         text = f"{text[: LONG_PIECE - 100]} \N{HORIZONTAL ELLIPSIS} {text[-60:]}"
-    return {"text": text, "paint": paint, "shade": f"{FULL * strength:.2f}", "weight": wording.change(weight, 2)}
+    return {
+        "text": text,
+        "paint": paint,
+        "shade": f"{FULL * strength:.2f}",
+        "weight": wording.change(weight, 2),
+    }
 
 
 def _sentences(folder: Folder, shown: int) -> list[str]:
@@ -87,7 +96,9 @@ def _sentences(folder: Folder, shown: int) -> list[str]:
     sentences = []
     if finite(entry.get("value")) and entry.get("n"):
         wrong = round((1 - entry["value"]) * entry["n"])
-        sentences.append(f"{wording.count(wrong)} of {wording.counted(entry['n'], 'test row')} got a wrong label.")
+        sentences.append(
+            f"{wording.count(wrong)} of {wording.counted(entry['n'], 'test row')} got a wrong label."
+        )
     sentences.append(
         f"Below stand the {shown} that the model was surest of. Read them: the given label may be wrong, too."
         if shown > 1

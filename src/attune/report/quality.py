@@ -8,9 +8,10 @@ from attune.report import charts, strips, wording
 from attune.report.folder import Folder, finite
 
 HEAT_LABELS = 20  # a heat map of more labels cannot be read; its largest cells are listed instead
+BESIDE = 5  # so few labels leave room for the map beside the table
 SHOWN_LABELS = 20
 SHOWN_PAIRS = 15
-DARK_CELL = 0.55  # from this share on, a cell's number is written in light ink
+DARK_CELL = 0.75  # from this share on, a cell's number is written in light ink
 
 
 def quality(folder: Folder) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def quality(folder: Folder) -> dict[str, Any]:
         "shown": SHOWN_LABELS,
         "sentences": _sentences(classes, pairs),
         "heat": _heat(labels, confusion) if 0 < len(confusion) <= HEAT_LABELS else None,
+        "beside": 0 < len(confusion) <= BESIDE,
         "upright": len(labels) > 6 or any(len(label) > 9 for label in labels),
         "labels": labels,
         "pairs": pairs[:SHOWN_PAIRS],
@@ -37,18 +39,21 @@ def quality(folder: Folder) -> dict[str, Any]:
 
 def confused_pairs(labels: list[str], confusion: list[list[int]]) -> list[dict[str, Any]]:
     """Which label is taken for which other one, the most rows first."""
-    found = [
+    found: list[dict[str, Any]] = [
         {"true": labels[i], "predicted": labels[j], "n": n, "share": n / sum(row), "support": sum(row)}
         for i, row in enumerate(confusion)
         for j, n in enumerate(row)
         if n and i != j
     ]
     found.sort(key=lambda pair: (-pair["n"], -pair["share"]))
-    return [{**pair, "percent": wording.percent(pair["share"]), "bar": strips.bar(pair["share"], "b")} for pair in found]
+    return [
+        {**pair, "percent": wording.percent(pair["share"]), "bar": strips.bar(pair["share"], "b")}
+        for pair in found
+    ]
 
 
 def _class(entry: dict[str, Any]) -> dict[str, Any]:
-    f1 = entry.get("f1")
+    f1: Any = entry.get("f1")
     return {
         "label": str(entry["label"]),
         "order": f1 if finite(f1) else 2,
@@ -68,14 +73,15 @@ def _sentences(classes: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> li
     if len(tested) > 1:
         ranked = sorted(tested, key=lambda entry: entry["order"])
         sentences.append(
-            f"Best: \u201c{ranked[-1]['label']}\u201d with F1 {ranked[-1]['f1']}. Weakest: "
-            f"\u201c{ranked[0]['label']}\u201d with F1 {ranked[0]['f1']}, on {wording.counted(ranked[0]['rows'], 'row')}."
+            f"Best: \u201c{ranked[-1]['label']}\u201d with F1 {ranked[-1]['f1']}. "
+            f"Weakest: \u201c{ranked[0]['label']}\u201d with F1 {ranked[0]['f1']}, "
+            f"on {wording.counted(ranked[0]['rows'], 'row')}."
         )
     if pairs:
         pair = pairs[0]
         sentences.append(
-            f"The commonest mistake: \u201c{pair['true']}\u201d is taken for \u201c{pair['predicted']}\u201d, "
-            f"{pair['n']} of {wording.counted(pair['support'], 'row')}."
+            f"The commonest mistake: \u201c{pair['true']}\u201d is taken for "
+            f"\u201c{pair['predicted']}\u201d, {pair['n']} of {wording.counted(pair['support'], 'row')}."
         )
     elif tested:
         sentences.append("No row was given a wrong label.")
@@ -84,7 +90,11 @@ def _sentences(classes: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> li
 
 def _heat(labels: list[str], confusion: list[list[int]]) -> list[dict[str, Any]]:
     return [
-        {"label": labels[i], "total": wording.count(sum(row)), "cells": [_cell(labels, i, j, row) for j in range(len(row))]}
+        {
+            "label": labels[i],
+            "total": wording.count(sum(row)),
+            "cells": [_cell(labels, i, j, row) for j in range(len(row))],
+        }
         for i, row in enumerate(confusion)
     ]
 
@@ -92,11 +102,12 @@ def _heat(labels: list[str], confusion: list[list[int]]) -> list[dict[str, Any]]
 def _cell(labels: list[str], i: int, j: int, row: list[int]) -> dict[str, Any]:
     share = row[j] / sum(row) if sum(row) else 0.0
     shade = 0.12 + 0.88 * share if row[j] else 0.0  # a single row must be seen
+    title = f"{labels[i]} predicted as {labels[j]}: {wording.counted(row[j], 'row')}"
     return {
         "n": wording.count(row[j]) if row[j] else "",
         "shade": f"{shade:.2f}",
         "paint": ("right" if i == j else "wrong") + (" strong" if shade > DARK_CELL else ""),
-        "title": f"{labels[i]} predicted as {labels[j]}: {wording.counted(row[j], 'row')}, {wording.percent(share)}",
+        "title": f"{title}, {wording.percent(share)}",
     }
 
 
@@ -104,10 +115,14 @@ def _curves(folder: Folder, test: dict[str, Any], labels: list[str]) -> dict[str
     if len(labels) != 2 or not (test.get("roc") or test.get("pr")):
         return None
     entries = folder.metrics.get("test") or {}
-    supports = [entry.get("support") or 0 for entry in test.get("per_class") or []]
-    share = supports[1] / sum(supports) if len(supports) == 2 and sum(supports) else 0.5
+    supports: list[Any] = [entry.get("support") or 0 for entry in test.get("per_class") or []]
+    share = supports[1] / sum(supports) if len(supports) == 2 and any(supports) else 0.5
     roc = charts.rates(test["roc"], "false alarms", "found", [(0, 0), (1, 1)]) if test.get("roc") else ""
-    pr = charts.rates(test["pr"], "found (recall)", "right (precision)", [(0, share), (1, share)]) if test.get("pr") else ""
+    pr = (
+        charts.rates(test["pr"], "found (recall)", "right (precision)", [(0, share), (1, share)])
+        if test.get("pr")
+        else ""
+    )
     return {
         "positive": labels[1],
         "roc": roc,
@@ -147,9 +162,16 @@ def overconfidence(bins: list[dict[str, Any]]) -> tuple[float, float]:
 def _calibration_sentences(folder: Folder, bins: list[dict[str, Any]]) -> list[str]:
     stated, right = overconfidence(bins)
     gap = stated - right
-    how = "about as sure as it should be" if abs(gap) < 0.03 else "too sure of itself" if gap > 0 else "too modest"
+    how = (
+        "about as sure as it should be"
+        if abs(gap) < 0.03
+        else "too sure of itself"
+        if gap > 0
+        else "too modest"
+    )
     sentences = [
-        f"On average the model says {wording.percent(stated)} and is right {wording.percent(right)} of the time: it is {how}."
+        f"On average the model says {wording.percent(stated)} and is right {wording.percent(right)} "
+        f"of the time: it is {how}."
     ]
     ece = (folder.metrics.get("test") or {}).get("ece")
     if ece:

@@ -9,8 +9,13 @@ from attune.report.folder import Folder
 
 SPLITS = ("train", "valid", "test")
 SHOWN_LABELS = 12
-SHOWN_PLACES = 6
-LEVELS = {"error": ("\N{HEAVY MULTIPLICATION X}", "error"), "warning": ("!", "warning"), "note": ("i", "note")}
+LONG_NAME = 24  # characters; longer labels need the whole width
+SHOWN_PLACES = 10
+LEVELS = {
+    "error": ("\N{HEAVY MULTIPLICATION X}", "error"),
+    "warning": ("!", "warning"),
+    "note": ("i", "note"),
+}
 
 
 def rows(folder: Folder) -> dict[str, Any]:
@@ -27,8 +32,12 @@ def rows(folder: Folder) -> dict[str, Any]:
         "split_names": splits,
         "labels": _labels(data, splits),
         "shown_labels": SHOWN_LABELS,
+        "beside": len(data.get("labels") or []) <= SHOWN_LABELS
+        and all(len(str(label)) <= LONG_NAME for label in data.get("labels") or []),
         "lengths": _lengths(folder),
-        "findings": sorted(map(_finding, folder.findings), key=lambda each: list(LEVELS).index(each["level"])),
+        "findings": sorted(
+            map(_finding, folder.findings), key=lambda each: list(LEVELS).index(each["level"])
+        ),
         "checked": bool(folder.findings) or (folder.path / "findings.json").is_file(),
     }
 
@@ -36,18 +45,21 @@ def rows(folder: Folder) -> dict[str, Any]:
 def _sentences(folder: Folder, splits: list[str]) -> list[str]:
     data, shapes = folder.data, folder.data.get("splits") or {}
     sentences = []
+    total = sum(shapes[name].get("rows") or 0 for name in splits)
     if splits:
-        total = sum(shapes[name].get("rows") or 0 for name in splits)
         parts = [f"{wording.count(shapes[name].get('rows'))} for {wording.SPLITS[name]}" for name in splits]
         sentences.append(f"{wording.counted(total, 'row')}: {wording.listed(parts)}.")
     roles = data.get("roles") or {}
     if roles.get("text"):
-        sentences.append(f"The model reads \u201c{roles['text']}\u201d and learns to predict \u201c{roles.get('label')}\u201d.")
-    cut = [(shapes[name].get("cut_rows") or 0, name) for name in splits]
+        sentences.append(
+            f"The model reads \u201c{roles['text']}\u201d and learns to predict "
+            f"\u201c{roles.get('label')}\u201d."
+        )
+    cut = [(shapes[name].get("cut_rows") or 0) * (shapes[name].get("rows") or 0) for name in splits]
     limit = folder.knob("model", "max_tokens")
-    if cut and max(cut)[0] > 0:
+    if sum(cut) > 0:
         where = f"longer than {wording.count(limit)} tokens" if limit else "too long for the model"
-        sentences.append(f"{wording.percent(max(cut)[0])} of the {wording.SPLITS[max(cut)[1]]} texts are {where}.")
+        sentences.append(f"{wording.percent(sum(cut) / total)} of the texts are {where}.")
     elif cut:
         sentences.append("Every text fits into the model as a whole.")
     return sentences
@@ -116,5 +128,5 @@ def _finding(entry: dict[str, Any]) -> dict[str, Any]:
         "check": str(entry.get("check", "")).replace("_", " "),
         "sentence": entry.get("sentence", ""),
         "places": places[:SHOWN_PLACES],
-        "more": max(0, len(places) - SHOWN_PLACES),
+        "more": len(places) > SHOWN_PLACES,
     }

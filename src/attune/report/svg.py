@@ -22,7 +22,7 @@ class Svg(str):
 
 
 def tag(name: str, *children: str, **attributes: object) -> Svg:
-    """An element. Children that are not `Svg` are escaped; `class_` and `text_anchor` lose their underscore."""
+    """An element; children other than `Svg` are escaped, `class_` and `text_anchor` lose the underscore."""
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_text(value))}"'
         for key, value in attributes.items()
@@ -87,7 +87,7 @@ class Frame:
     def axes(self, x_name: str, y_name: str) -> Svg:
         """Grid lines, tick labels and the names of both axes."""
         parts = []
-        for value in ticks(*self.y):
+        for value in ticks(*self.y, most=6):
             x, y = self.at(self.x[0], value)
             parts.append(tag("line", x1=x, x2=self.width - self.right, y1=y, y2=y, class_="grid"))
             parts.append(tag("text", tick_text(value), x=x - 7, y=y + 4, text_anchor="end"))
@@ -99,7 +99,9 @@ class Frame:
         parts.append(tag("line", x1=x, x2=self.width - self.right, y1=y, y2=y, class_="axis"))
         parts.append(tag("text", y_name, x=2, y=12, class_="name"))
         parts.append(
-            tag("text", x_name, x=self.width - self.right, y=self.height - 5, class_="name", text_anchor="end")
+            tag(
+                "text", x_name, x=self.width - self.right, y=self.height - 5, class_="name", text_anchor="end"
+            )
         )
         return Svg("".join(parts))
 

@@ -14,10 +14,18 @@ from attune.report.verdict import hardest, judged, main_metric
 WIDE = 0.10  # an interval wider than this cannot tell apart models that differ in practice
 FEW_ROWS = 10  # below, the F1 of a label hangs on one or two rows
 ENVIRONMENT = {
-    "attune": "attune", "python": "Python", "torch": "PyTorch", "transformers": "Transformers",
-    "platform": "Platform", "cpu": "Processor", "cores": "Cores", "threads": "Threads", "memory_gib": "Memory",
-    "device": "Device", "seed": "Seed",
-}  # fmt: skip
+    "attune": "attune",
+    "python": "Python",
+    "torch": "PyTorch",
+    "transformers": "Transformers",
+    "platform": "Platform",
+    "cpu": "Processor",
+    "cores": "Cores",
+    "threads": "Threads",
+    "memory_gib": "Memory",
+    "device": "Device",
+    "seed": "Seed",
+}
 
 
 def trust(folder: Folder) -> dict[str, Any]:
@@ -103,8 +111,8 @@ def _truncation(folder: Folder) -> str:
     if not finite(test.get("cut_rows")) or test["cut_rows"] <= 0.05:
         return ""
     return (
-        f"{wording.percent(test['cut_rows'])} of the test texts are longer than the model reads: what stands in "
-        "their ends cannot count."
+        f"{wording.percent(test['cut_rows'])} of the test texts are longer than the model reads: "
+        "what stands in their ends cannot count."
     )
 
 
@@ -115,8 +123,8 @@ def _imbalance(folder: Folder) -> str:
         return ""
     name = max(counts, key=lambda label: counts[label])
     return (
-        f"{wording.percent(share)} of the test rows are \u201c{name}\u201d: always saying so would be right as often, so "
-        "look at macro-F1, not at accuracy."
+        f"{wording.percent(share)} of the test rows are \u201c{name}\u201d: always saying so would be right "
+        "as often, so look at macro-F1, not at accuracy."
     )
 
 
@@ -133,13 +141,19 @@ def _overconfident(folder: Folder) -> str:
 
 def _unfinished(folder: Folder) -> str:
     status = folder.run.get("status")
-    return "" if status in (None, "finished") else "The run did not come to its end; a longer one may be better."
+    return (
+        "" if status in (None, "finished") else "The run did not come to its end; a longer one may be better."
+    )
 
 
 def _same_source(folder: Folder) -> str:
     files = folder.data.get("files") or {}
     same = "test" not in files or (files.get("train") or {}).get("sha256") == files["test"].get("sha256")
-    start = "The test rows come from the same source as the training rows" if same else "Only these test rows were measured"
+    start = (
+        "The test rows come from the same source as the training rows"
+        if same
+        else "Only these test rows were measured"
+    )
     return f"{start}: texts from elsewhere, or from another time, may do worse."
 
 
@@ -151,7 +165,11 @@ def _damaged(folder: Folder) -> str:
 
 def _parity(parity: dict[str, Any]) -> dict[str, str]:
     if not parity:
-        return {"tone": "unsure", "icon": "i", "sentence": "Not checked: whether the saved model predicts the same elsewhere."}
+        return {
+            "tone": "unsure",
+            "icon": "i",
+            "sentence": "Not checked: whether the saved model predicts the same elsewhere.",
+        }
     numbers = (
         f"largest difference {wording.small(parity.get('largest_difference'))}, "
         f"tolerated {wording.small(parity.get('tolerance'))}"
@@ -167,7 +185,7 @@ def _parity(parity: dict[str, Any]) -> dict[str, str]:
     return {
         "tone": "bad",
         "icon": "\N{HEAVY MULTIPLICATION X}",
-        "sentence": f"The saved model, loaded with {loader}, predicts differently on {rows} ({numbers}): do not ship it.",
+        "sentence": f"The saved model, loaded with {loader}, differs on {rows} ({numbers}): do not ship it.",
     }
 
 

@@ -16,8 +16,11 @@ TONES = {
 }
 ALPHA = 0.05  # as in metrics.intervals: better or worse needs interval and p to say so
 STATUS = {
-    "finished": "finished", "running": "still running", "stopped": "stopped before its end", "failed": "failed",
-}  # fmt: skip
+    "finished": "finished",
+    "running": "still running",
+    "stopped": "stopped before its end",
+    "failed": "failed",
+}
 
 
 def main_metric(folder: Folder) -> str:
@@ -97,7 +100,9 @@ def _sentences(folder: Folder, metric: str, split: str) -> list[str]:
     if wording.interval(entries[metric]):
         sentences.append("The brackets hold the true value in 95 of 100 such tests.")
     if split == "valid":
-        sentences.append("No test rows were set aside: these rows also chose the best step, so expect a bit less.")
+        sentences.append(
+            "No test rows were set aside: these rows also chose the best step, so expect a bit less."
+        )
     if folder.run.get("status") not in (None, "finished"):
         sentences.append(f"The run {_status(folder)}.")
     return sentences
@@ -130,7 +135,6 @@ def _comparison(entry: dict[str, Any]) -> str:
         return f"The model is {told}."
     if told:
         return f"{told[0].upper()}{told[1:]}."
-    return (
-        f"Difference in {wording.metric_name(entry['metric'])} to {wording.baseline_name(entry['baseline'])}: "
-        f"{wording.change(entry.get('difference'))} {wording.interval(entry)} ({wording.chance(entry.get('p'))})."
-    )
+    name, baseline = wording.metric_name(entry["metric"]), wording.baseline_name(entry["baseline"])
+    size = f"{wording.change(entry.get('difference'))} {wording.interval(entry)}"
+    return f"Difference in {name} to {baseline}: {size} ({wording.chance(entry.get('p'))})."

@@ -23,7 +23,7 @@ METRICS = {
     "average_precision": ("average precision", "mean precision over all thresholds"),
 }
 LOWER_IS_BETTER = {"log_loss", "ece", "loss"}
-BASELINES = {"majority": "always the commonest label", "tfidf_logreg": "TF-IDF + logistic regression"}
+BASELINES = {"majority": "the majority class", "tfidf_logreg": "TF-IDF + logistic regression"}
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 
 
@@ -95,7 +95,10 @@ def memory(mebibytes: Any) -> str:
 
 def small(value: Any) -> str:
     """A number of any size with two significant digits."""
-    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}") if finite(value) else NONE
+    if not finite(value):
+        return NONE
+    base, sign, power = f"{value:.2g}".partition("e")
+    return (f"{base}e{int(power)}" if sign else base).replace("-", "\N{MINUS SIGN}")
 
 
 def when(iso: Any) -> str:

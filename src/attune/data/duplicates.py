@@ -1,0 +1,151 @@
+"""Texts that say the same, found in near-linear time.
+
+Identical are texts with the same letters and digits, whatever their case, width, blanks and punctuation.
+Near-identical are texts whose sets of 5-letter pieces have a Jaccard similarity of at least 0.85. Candidates
+come from MinHash signatures in bands (Broder 1997; Indyk and Motwani 1998); each is then verified exactly.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+SIMILAR = 0.85
+PIECE = 5  # characters of a shingle
+FEWEST_WORDS = 4  # a text with fewer words has a near-identical one only if it is long, as in Chinese
+LONG = 40  # characters
+BANDS, BAND = 12, 5  # sees a pair of similarity 0.85 with probability 0.999, one of 0.5 with 0.32
+LIKELY = 0.6  # agreement of two signatures below which 0.85 is out of question (five standard deviations)
+CROWD = 40  # members of a bucket up to which all pairs are looked at
+CHUNK = 1 << 18  # shingles hashed at a time, so that they stay in the cache
+NOT_WORD = re.compile(r"\W+")
+
+
+def normalised(text: str) -> str:
+    """The letters and digits of a text, folded, single blanks between; empty for a text of signs only."""
+    return NOT_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+
+
+def group_near_duplicates(texts: Sequence[str]) -> np.ndarray:
+    """A group for each text, [N] int64, numbered by first appearance; texts that say the same share one.
+
+    Texts of signs only (`:)`) are the same only when they are the same signs; empty ones are all the same.
+    """
+    keys: dict[str, int] = {}
+    plain = (normalised(text) or "\0" + "".join(text.split()) for text in texts)
+    first = np.fromiter((keys.setdefault(key, len(keys)) for key in plain), np.int64, len(texts))
+    names = list(keys)
+    long = [i for i, key in enumerate(names) if key.count(" ") >= FEWEST_WORDS - 1 or len(key) >= LONG]
+    parents = list(range(len(names)))
+    if len(long) > 1:
+        shingles, starts = _shingles([names[i] for i in long])
+        for one, other in _similar(shingles, starts, parents, long):
+            _join(parents, one, other)
+    roots = np.fromiter((_root(parents, i) for i in range(len(parents))), np.int64, len(parents))
+    return _renumbered(roots[first]) if len(first) else first
+
+
+def _shingles(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(hashes of the pieces of all texts end to end [P] uint64, where each text begins [N + 1])."""
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    pieces = len(codes) - PIECE + 1
+    hashes = np.zeros(pieces, np.uint64)
+    for place in range(PIECE):
+        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + codes[place : place + pieces]
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # the finish of splitmix64
+        hashes = (hashes ^ (hashes >> np.uint64(shift))) * np.uint64(factor)
+    hashes ^= hashes >> np.uint64(31)
+    ends = np.cumsum(lengths)
+    crossing = (ends[:-1, None] - np.arange(1, PIECE)).ravel()  # pieces that reach into the next text
+    kept = np.ones(pieces, bool)
+    kept[crossing[crossing < pieces]] = False
+    return hashes[kept], np.concatenate([[0], np.cumsum(lengths - PIECE + 1)])
+
+
+def _signatures(shingles: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """MinHash of each text, [N, BANDS * BAND] uint32."""
+    random = np.random.default_rng(0)
+    factors = random.integers(0, 2**32, BANDS * BAND, dtype=np.uint32) | np.uint32(1)
+    offsets = random.integers(0, 2**32, BANDS * BAND, dtype=np.uint32)
+    found = np.empty((len(starts) - 1, BANDS * BAND), np.uint32)
+    low = (shingles >> np.uint64(32)).astype(np.uint32)
+    begin = 0
+    while begin < len(found):
+        end = max(begin + 1, int(np.searchsorted(starts, starts[begin] + CHUNK, side="right")) - 1)
+        part, bounds = low[starts[begin] : starts[end]], starts[begin:end] - starts[begin]
+        for index, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
+            found[begin:end, index] = np.minimum.reduceat(part * factor + offset, bounds)
+        begin = end
+    return found
+
+
+def _candidates(signatures: np.ndarray) -> np.ndarray:
+    """Pairs of texts whose signatures agree in a whole band and look similar, [M, 2], each once, sorted."""
+    n, found = len(signatures), [np.empty(0, np.int64)]
+    for band in np.split(signatures, BANDS, axis=1):
+        key = np.zeros(n, np.uint64)
+        for column in band.T:
+            key = (key ^ column) * np.uint64(0x9E3779B97F4A7C15)
+            key ^= key >> np.uint64(29)
+        order = np.argsort(key, kind="stable")
+        bounds = np.flatnonzero(np.diff(key[order])) + 1
+        begins, ends = np.concatenate([[0], bounds]), np.concatenate([bounds, [n]])
+        for begin, end in zip(begins[ends - begins > 1], ends[ends - begins > 1], strict=True):
+            found.append(_pairs(order[begin:end], n))
+    pairs = np.unique(np.concatenate(found))
+    one, other = pairs // n, pairs % n
+    likely = np.empty(len(pairs), bool)
+    for begin in range(0, len(pairs), CHUNK):
+        part = slice(begin, begin + CHUNK)
+        likely[part] = (signatures[one[part]] == signatures[other[part]]).mean(axis=1) >= LIKELY
+    return np.stack([one[likely], other[likely]], axis=1)
+
+
+def _pairs(members: np.ndarray, n: int) -> np.ndarray:
+    """The pairs of a bucket, as one number each; of a crowd, each with the first and with the next."""
+    if len(members) <= CROWD:
+        one, other = np.triu_indices(len(members), 1)
+        near: np.ndarray = members[one] * n + members[other]
+        return near
+    crowd: np.ndarray = np.concatenate([members[0] * n + members[1:], members[:-1] * n + members[1:]])
+    return crowd
+
+
+def _similar(
+    shingles: np.ndarray, starts: np.ndarray, parents: list[int], names: list[int]
+) -> Iterator[tuple[int, int]]:
+    """The pairs, by name, whose true similarity is at least SIMILAR and that are not joined yet."""
+    sets: dict[int, frozenset[int]] = {}
+    for one, other in _candidates(_signatures(shingles, starts)).tolist():
+        if _root(parents, names[one]) == _root(parents, names[other]):
+            continue
+        for index in (one, other):
+            if index not in sets:
+                sets[index] = frozenset(shingles[starts[index] : starts[index + 1]].tolist())
+        shared = len(sets[one] & sets[other])
+        if shared >= SIMILAR * (len(sets[one]) + len(sets[other]) - shared):
+            yield names[one], names[other]
+
+
+def _root(parents: list[int], key: int) -> int:
+    while parents[key] != key:
+        parents[key] = parents[parents[key]]
+        key = parents[key]
+    return key
+
+
+def _join(parents: list[int], one: int, other: int) -> None:
+    low, high = sorted((_root(parents, one), _root(parents, other)))
+    parents[high] = low
+
+
+def _renumbered(groups: np.ndarray) -> np.ndarray:
+    """The same groups, numbered 0, 1, ... by first appearance."""
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse]

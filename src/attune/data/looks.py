@@ -1,0 +1,124 @@
+"""What a column looks like: its name, and what its cells are made of."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# fmt: off
+TEXT_NAMES = [  # the likelier first
+    "text", "sentence", "review", "tweet", "comment", "message", "content", "body", "utterance", "document",
+    "post", "article", "description", "question", "query", "sms", "abstract", "sentence1", "title",
+    "headline",
+]
+LABEL_NAMES = [
+    "label", "labels", "class", "category", "sentiment", "target", "intent", "topic", "emotion", "polarity",
+    "stars", "rating", "score", "tag", "gold", "spam", "y",
+]
+BESIDE_NAMES = [
+    "id", "idx", "index", "guid", "uuid", "date", "time", "timestamp", "url", "user", "author", "name",
+    "split",
+]
+# fmt: on
+PAIRS = [
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("sentence1", "sentence2"),
+    ("text1", "text2"),
+]
+KNOWN_NAMES = {*TEXT_NAMES, *LABEL_NAMES, *BESIDE_NAMES, *(name for pair in PAIRS for name in pair)}
+
+MOST_LABEL_WORDS = 6  # mean words of a cell; a column with more holds text
+MOST_LABELS = 1000
+MOST_FRACTIONS = 20  # a column with more different fractions holds measurements
+NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the cells of a column look like."""
+
+    name: str
+    words: float  # mean words of a cell
+    counts: Counter[str]  # filled cells by the name they have as a label
+    empty: int  # cells without a value
+    strings: bool  # every filled cell is a string
+    scalars: bool  # every filled cell is a string, a number or a boolean
+    fractions: int  # different values with a fraction, where all values are numbers
+
+    @property
+    def numbers(self) -> bool:
+        """Whether every filled cell is a number, or spells one."""
+        return bool(self.counts) and all(map(NUMBER.fullmatch, self.counts))
+
+    @property
+    def like_text(self) -> bool:
+        """Whether the cells have too many words for labels."""
+        return self.words > MOST_LABEL_WORDS
+
+    @property
+    def like_labels(self) -> bool:
+        """Whether the column has at least two values, all short, and values that repeat."""
+        most = max(2, min(MOST_LABELS, self.counts.total() // 2))
+        few = 2 <= len(self.counts) <= most and self.fractions <= MOST_FRACTIONS
+        return few and self.scalars and not self.like_text and plain(self.name) not in BESIDE_NAMES
+
+    def shown(self, most: int = 4) -> str:
+        """The most frequent values, in order of their names."""
+        names = [
+            value if len(value) <= 24 else value[:23] + "…" for value, _ in self.counts.most_common(most)
+        ]
+        return ", ".join(sorted(names)) + (", ..." if len(self.counts) > most else "")
+
+
+def look(name: str, cells: Iterable[Any]) -> Look:
+    """The look of a column."""
+    held = list(cells)
+    filled = [cell for cell in held if not is_missing(cell)]
+    counts = Counter(map(label_name, filled))
+    numbers = all(map(NUMBER.fullmatch, counts))
+    return Look(
+        name,
+        words=sum(len(value.split()) * times for value, times in counts.items()) / max(1, len(filled)),
+        counts=counts,
+        empty=len(held) - len(filled),
+        strings=all(isinstance(cell, str) for cell in filled),
+        scalars=all(isinstance(cell, (str, int, float)) for cell in filled),
+        fractions=sum(not float(value).is_integer() for value in counts) if numbers else 0,
+    )
+
+
+def label_name(value: Any) -> str:
+    """What a cell is called as a label: `true` and `false` for booleans, else the value as text."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def is_missing(value: Any) -> bool:
+    """True for a cell without a value: null, not a number, or a text of blanks."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def plain(name: str) -> str:
+    """A name in lower case, blanks between its words: `review text` for `reviewText` and `review_text`."""
+    return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).strip().lower()
+
+
+def known_name(name: str) -> bool:
+    """True for a name that columns of texts or labels, or the columns beside them, often have."""
+    return plain(name) in KNOWN_NAMES
+
+
+def rank(name: str, known: Sequence[str]) -> int:
+    """How good a name is, 0 the best: one of the known, then one with such a word in it; -1 for any other."""
+    whole = plain(name)
+    if whole in known:
+        return known.index(whole)
+    words = whole.split()
+    if any(word in BESIDE_NAMES for word in words):
+        return -1
+    return next((len(known) + place for place, each in enumerate(known) if each in words), -1)
