@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import attune
 import pytest
+
+import attune
 
 SOURCE = Path(attune.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -23,7 +24,7 @@ MAY_IMPORT = {
     "rundir": {"errors", "files"},
     "data": {"errors", "files"},
     "metrics": set(),
-    "models": {"errors"},
+    "models": {"errors", "recipe"},
     "tasks": {"errors", "data", "metrics", "models"},
     "training": {"errors", "files", "recipe", "tasks", "models"},
     "trust": {"models"},
@@ -93,7 +94,9 @@ def test_functions_stay_short():
 
 
 def test_files_stay_short():
-    sizes = {str(path.relative_to(SOURCE)): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    sizes = {
+        str(path.relative_to(SOURCE)): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES
+    }
     assert {name: size for name, size in sizes.items() if size > 300} == {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from attune.data.table import Table
 from attune.errors import TrainingError
 from attune.models import load
@@ -22,8 +26,6 @@ from attune.training.loop import Fit, fit
 from attune.training.optim import adamw
 from attune.training.schedule import factor
 from attune.training.update import Learner, update
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 GOLDEN = Path(__file__).parent / "golden" / "tiny_bert.jsonl"
 
@@ -56,7 +58,9 @@ def _same(a, b):
 
 def _told(event):
     """What of an event does not depend on the clock."""
-    return {k: v for k, v in event.as_dict().items() if k not in ("seconds", "left_s", "tokens_per_s", "path")}
+    return {
+        k: v for k, v in event.as_dict().items() if k not in ("seconds", "left_s", "tokens_per_s", "path")
+    }
 
 
 def test_events_are_the_golden_ones(checkpoints, tmp_path):
@@ -125,7 +129,7 @@ def test_it_stops_early_when_the_score_no_longer_rises(checkpoints, tmp_path):
 
 def test_a_checkpoint_is_saved_after_each_evaluation(checkpoints, tmp_path):
     events = list(fit(_fit(checkpoints, tmp_path)))
-    for before, after in zip(events, events[1:], strict=False):
+    for before, after in itertools.pairwise(events):
         if isinstance(before, Evaluated):
             assert isinstance(after, Saved)
 

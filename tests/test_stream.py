@@ -7,12 +7,20 @@ import pytest
 import tiny
 import torch
 import transformers
-from attune.models import load
-from attune.models.stream import Stream, plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-LENGTHS = [[5, 3, 9, 3, 1, 7], [4], [1, 1, 1], [tiny.LIMIT, 2, tiny.LIMIT - 1], [6, 6, 6, 6], list(range(1, 20))]
+from attune.models import load
+from attune.models.stream import Stream, plan
+
+LENGTHS = [
+    [5, 3, 9, 3, 1, 7],
+    [4],
+    [1, 1, 1],
+    [tiny.LIMIT, 2, tiny.LIMIT - 1],
+    [6, 6, 6, 6],
+    list(range(1, 20)),
+]
 
 
 def _sequences(lengths, seed=0):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+
 from attune import tasks
 from attune.data.table import Table
 from attune.models import load

@@ -10,16 +10,25 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-WORDS = "good bad so very not it is was the a kettle broke works and but quick slow at all fine , . !".split()
+WORDS = """good bad so very not it is was the a kettle broke works and
+but quick slow at all fine , . !""".split()  # noqa: SIM905
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-PIECES = [*SPECIAL, *WORDS, *"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
+PIECES = [
+    *SPECIAL,
+    *WORDS,
+    *"abcdefghijklmnopqrstuvwxyz",
+    *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
+]
 LIMIT = 24  # positions
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
 COMMON = {"vocab_size": len(PIECES), "pad_token_id": 0, "max_position_embeddings": LIMIT}
 SETTINGS = {
     "bert": ("Bert", {**COMMON, **SIZES, "hidden_act": "gelu"}),
     "roberta": ("Roberta", {**COMMON, **SIZES, "max_position_embeddings": LIMIT + 1, "type_vocab_size": 1}),
-    "albert": ("Albert", {**COMMON, **SIZES, "embedding_size": 16, "num_hidden_groups": 2, "inner_group_num": 1}),
+    "albert": (
+        "Albert",
+        {**COMMON, **SIZES, "embedding_size": 16, "num_hidden_groups": 2, "inner_group_num": 1},
+    ),
     "distilbert": (
         "DistilBert",
         {**COMMON, "dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 48},
@@ -39,7 +48,9 @@ def tokenizer() -> transformers.PreTrainedTokenizerFast:
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", PIECES.index("[CLS]")), ("[SEP]", PIECES.index("[SEP]"))],
     )
-    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
+    names = dict(
+        zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True)
+    )
     return transformers.PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=LIMIT, **names)
 
 

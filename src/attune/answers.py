@@ -27,7 +27,9 @@ def write(name: str, source: str, *, column: str = "", out: str = "") -> None:
         DataError: when the input has no such column.
     """
     if out and Path(out).suffix.lower() not in SUFFIXES:
-        raise RecipeError(Problem("--out", "cannot be written", repr(out), f"Use one of {', '.join(SUFFIXES)}"))
+        raise RecipeError(
+            Problem("--out", "cannot be written", repr(out), f"Use one of {', '.join(SUFFIXES)}")
+        )
     texts = _texts(name, source, column)
     rows = _rows(texts, open_run(name).stream(texts) if isinstance(texts, list) else _piped(name, texts))
     if not out:
@@ -65,7 +67,12 @@ def _piped(name: str, _: None) -> Iterator[Prediction]:
 def _rows(texts: list[str] | None, answers: Iterable[Prediction]) -> Iterator[dict[str, Any]]:
     for number, answer in enumerate(answers):
         row: dict[str, Any] = {} if texts is None else {"text": texts[number]}
-        yield {**row, "label": answer.label, "probability": answer.probability, "probabilities": answer.probabilities}
+        yield {
+            **row,
+            "label": answer.label,
+            "probability": answer.probability,
+            "probabilities": answer.probabilities,
+        }
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

@@ -40,7 +40,9 @@ def train(
     valid: Annotated[str, typer.Option(help="A file with the validation rows.")] = "",
     test: Annotated[str, typer.Option(help="A file with the test rows.")] = "",
     out: Annotated[str, typer.Option(help="The run folder; else runs/<date>-<data>-<model>.")] = "",
-    print_recipe: Annotated[bool, typer.Option("--print-recipe", help="Print the full recipe and stop.")] = False,
+    print_recipe: Annotated[
+        bool, typer.Option("--print-recipe", help="Print the full recipe and stop.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -52,8 +54,9 @@ def train(
     knobs = {recipe_file.SHORT[name]: value for name, value in short.items() if value}
     with _spoken(quiet, as_json) as screen:
         recipe = recipe_file.load(source, overrides or [], knobs)
-        from attune import run
+        from attune import run, rundir
 
+        rundir.refuse_existing(out)  # said before minutes of reading, not after
         if not print_recipe:
             screen.say(f"attune train {source}")
         ready = run.plan(recipe)
@@ -87,7 +90,9 @@ def predict(
     name: RunName,
     source: Annotated[str, typer.Argument(metavar="INPUT", help="A data file, or - for one text a line.")],
     text: Annotated[str, typer.Option(help="The column with the text.")] = "",
-    out: Annotated[str, typer.Option("-o", "--out", help="A .csv, .jsonl or .parquet file; else JSON lines.")] = "",
+    out: Annotated[
+        str, typer.Option("-o", "--out", help="A .csv, .jsonl or .parquet file; else JSON lines.")
+    ] = "",
 ) -> None:
     """Label new texts with a finished run."""
     with _spoken(quiet=True, as_json=False):
@@ -180,7 +185,9 @@ def _spoken(quiet: bool, as_json: bool) -> Iterator[Screen]:
     except KeyboardInterrupt as error:
         raise typer.Exit(INTERRUPTED) from error
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone; say nothing more
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader has gone; say nothing more
 
 
 def main() -> NoReturn:

@@ -51,12 +51,18 @@ def _machine() -> Iterator[Finding]:
     import torch
 
     yield Finding("cpu", True, f"{machine.cpu()}, {torch.get_num_threads()} threads")
-    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none; training runs on the CPU in float32"
+    gpu = (
+        torch.cuda.get_device_name(0)
+        if torch.cuda.is_available()
+        else "none; training runs on the CPU in float32"
+    )
     yield Finding("gpu", True, gpu)
     memory = machine.memory_gib()
     yield Finding("memory", memory >= MEMORY_GIB, f"{memory} GiB", f"At least {MEMORY_GIB} GiB are needed")
     free = shutil.disk_usage(Path.cwd()).free / 2**30
-    yield Finding("disk", free >= FREE_GIB, f"{free:.0f} GiB free here", f"Free {FREE_GIB} GiB, or use --out elsewhere")
+    yield Finding(
+        "disk", free >= FREE_GIB, f"{free:.0f} GiB free here", f"Free {FREE_GIB} GiB, or use --out elsewhere"
+    )
 
 
 def _starter() -> Finding:
@@ -70,6 +76,8 @@ def _smoke() -> Finding:
     import torch
 
     weight = torch.ones(8, 8, requires_grad=True)
-    (weight @ weight).sum().backward()  # type: ignore[no-untyped-call]
+    (weight @ weight).sum().backward()
     right = weight.grad is not None and bool((weight.grad == 16).all())
-    return Finding("gradient", right, "right" if right else "wrong", "Install torch again: pip install torch==2.13.0")
+    return Finding(
+        "gradient", right, "right" if right else "wrong", "Install torch again: pip install torch==2.13.0"
+    )

@@ -50,9 +50,7 @@ def _against_baselines(ready: Prepared, answers: np.ndarray) -> tuple[dict[str, 
         bounds = intervals.bootstrap(gold, probabilities, classes, seed=seed)
         scores[name] = {metric: asdict(bound) for metric, bound in bounds.items()}
         for metric in dict.fromkeys((ready.task.main_metric, "accuracy")):
-            gap = intervals.paired(
-                gold, answers, probabilities, classes, metric=metric, seed=seed
-            )
+            gap = intervals.paired(gold, answers, probabilities, classes, metric=metric, seed=seed)
             comparisons.append(
                 {
                     "baseline": name,
@@ -71,7 +69,9 @@ def _lines(ready: Prepared, part: str, probabilities: np.ndarray) -> list[dict[s
             "text": text,
             "label": names[ready.gold[part][row]],
             "predicted": names[int(probabilities[row].argmax())],
-            "probabilities": {name: round(float(p), 6) for name, p in zip(names, probabilities[row], strict=True)},
+            "probabilities": {
+                name: round(float(p), 6) for name, p in zip(names, probabilities[row], strict=True)
+            },
         }
         for row, text in enumerate(ready.rows.texts(part))
     ]

@@ -31,7 +31,10 @@ def disk_errors(path: Path) -> Iterator[None]:
         reasons = {
             errno.ENOSPC: ("the disk is full", "Free some space, then: attune resume RUN"),
             errno.EDQUOT: ("the disk quota is used up", "Free some space, then: attune resume RUN"),
-            errno.EFBIG: ("the file is larger than the system allows", "Raise the limit on file sizes (ulimit -f)"),
+            errno.EFBIG: (
+                "the file is larger than the system allows",
+                "Raise the limit on file sizes (ulimit -f)",
+            ),
             errno.EACCES: ("no permission to write here", "Choose another folder with --out"),
             errno.EROFS: ("the folder is read-only", "Choose another folder with --out"),
         }
@@ -59,7 +62,7 @@ def write_text(path: Path, text: str) -> None:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(partial, path)
+            partial.replace(path)
             sync(path.parent)
         finally:
             partial.unlink(missing_ok=True)
@@ -91,8 +94,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
             sync(partial)
             replaced = path.with_name(f"{path.name}{PARTIAL}old-{uuid.uuid4().hex[:8]}")
             if path.exists():
-                os.replace(path, replaced)
-            os.replace(partial, path)
+                path.replace(replaced)
+            partial.replace(path)
             sync(path.parent)
             shutil.rmtree(replaced, ignore_errors=True)
         finally:

@@ -38,7 +38,7 @@ def memory_gib() -> float:
     """Memory in GiB."""
     import psutil
 
-    return round(psutil.virtual_memory().total / 2**30, 1)
+    return round(float(psutil.virtual_memory().total) / 2**30, 1)
 
 
 def peak_memory_mib() -> float:

@@ -35,7 +35,9 @@ def check(run: RunDir) -> dict[str, Any]:
     if done.returncode or not found or not found["same"]:
         shown = str(found) if found else done.stderr.strip()[-400:]
         fix = "The checkpoint is whole; please report this with the run's environment.json"
-        raise TrainingError(Problem(str(run.model), "the stored model does not repeat its predictions", shown, fix))
+        raise TrainingError(
+            Problem(str(run.model), "the stored model does not repeat its predictions", shown, fix)
+        )
     return found
 
 
@@ -49,10 +51,7 @@ def compare(run: RunDir) -> dict[str, Any]:
     recipe = recipe_file.load(str(run.path / "recipe.yaml"))
     tokenizer = AutoTokenizer.from_pretrained(run.model)
     model = AutoModelForSequenceClassification.from_pretrained(run.model, dtype=torch.float32).eval()
-    knobs = recipe.model
-    encoder = TextEncoder(
-        tokenizer, max_tokens=knobs.max_tokens, long_texts=knobs.long_texts, overlap=knobs.overlap
-    )
+    encoder = TextEncoder.of(tokenizer, recipe.model)
     with (run.path / "predictions/test.jsonl").open(encoding="utf-8") as file:
         stored = [json.loads(line) for line, _ in zip(file, range(ROWS), strict=False)]
     largest = 0.0

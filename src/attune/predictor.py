@@ -68,12 +68,6 @@ def open_run(name: str) -> Predictor:
     recipe = recipe_file.load(str(run.path / "recipe.yaml"))
     task = tasks.build(recipe.task.name, recipe.task.options)
     task.labels = tuple(run.read("data.json")["labels"])
-    knobs = recipe.model
     model = load.backbone(str(run.model), task.head, task.labels, seed=recipe.train.seed)
-    encoder = tokens.TextEncoder(
-        load.tokenizer(str(run.model)),
-        max_tokens=knobs.max_tokens,
-        long_texts=knobs.long_texts,
-        overlap=knobs.overlap,
-    )
+    encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
     return Predictor(task, model, encoder)

@@ -17,6 +17,7 @@ from attune.recipe import Recipe
 
 SMALL_STEPS = 400  # steps that a small data set is trained for, at least
 MOST_EPOCHS = 20
+USUAL_TOKENS = 256  # the longest sequence, unless the recipe says otherwise
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ def rows(recipe: Recipe) -> Rows:
     knobs = recipe.data
     tables = read.read_splits(knobs.train, valid=knobs.valid, test=knobs.test, encoding=knobs.encoding)
     if "train" not in tables:
-        raise DataError(Problem(knobs.train, "there are no training rows", ", ".join(tables), "Add a train file"))
+        raise DataError(
+            Problem(knobs.train, "there are no training rows", ", ".join(tables), "Add a train file")
+        )
     found = roles.infer(tables["train"], task=recipe.task.name, text=knobs.text, label=knobs.label)
     tables, findings = checks.examine(tables, found, rare=knobs.rare_labels, split=len(tables) < 3)
     missing = {part: share for part, share in _shares(recipe).items() if part not in tables}
@@ -63,7 +66,9 @@ def _shares(recipe: Recipe) -> dict[str, float]:
     return shares
 
 
-def _split(tables: dict[str, Table], found: Roles, missing: dict[str, float], *, seed: int) -> dict[str, Table]:
+def _split(
+    tables: dict[str, Table], found: Roles, missing: dict[str, float], *, seed: int
+) -> dict[str, Table]:
     train = tables["train"]
     groups = split.group_near_duplicates([str(text) for text in train.column(found.text)])
     labels = [str(label) for label in train.column(found.label)]
@@ -104,12 +109,7 @@ def prepare(found: Rows) -> Prepared:
     kind = load.model_type(recipe.model.base)
     tokenizer = load.tokenizer(recipe.model.base)
     recipe = _within_limits(recipe, load.positions(recipe.model.base))
-    encoder = tokens.TextEncoder(
-        tokenizer,
-        max_tokens=recipe.model.max_tokens,
-        long_texts=recipe.model.long_texts,
-        overlap=recipe.model.overlap,
-    )
+    encoder = tokens.TextEncoder.of(tokenizer, recipe.model)
     ready = Prepared(found, recipe, task, tokenizer, encoder, kind)
     for part, table in found.tables.items():
         ready.gold[part] = task.gold(table, found.roles.label)
@@ -119,12 +119,14 @@ def prepare(found: Rows) -> Prepared:
 
 
 def _within_limits(recipe: Recipe, positions: int) -> Recipe:
-    if recipe.model.max_tokens > positions:
-        if "max_tokens" in recipe.model.model_fields_set:
-            fix = f"model.max_tokens={positions}, or model.long_texts=windows to read all of a long text"
-            found = str(recipe.model.max_tokens)
-            raise RecipeError(Problem("model.max_tokens", f"the model reads {positions} tokens", found, fix))
-        return recipe.updated("model", max_tokens=positions)
+    wanted = recipe.model.max_tokens
+    if wanted == "auto":
+        return recipe.updated("model", max_tokens=min(USUAL_TOKENS, positions))
+    if wanted > positions:
+        fix = f"model.max_tokens={positions}, or model.long_texts=windows to read all of a long text"
+        raise RecipeError(
+            Problem("model.max_tokens", f"the model reads {positions} tokens", str(wanted), fix)
+        )
     return recipe
 
 
@@ -132,10 +134,16 @@ def _decide(ready: Prepared, width: int) -> None:
     """Replaces every `auto` that is left by a number, and counts the steps."""
     knobs = ready.recipe.train
     features = ready.features["train"]
-    size = len(features.sequences.whole) if knobs.batch_by == "rows" else int(features.sequences.lengths.sum())
+    size = (
+        len(features.sequences.whole) if knobs.batch_by == "rows" else int(features.sequences.lengths.sum())
+    )
     in_epoch = max(1, math.ceil(size / knobs.batch))
     lr = (1e-4 if width <= 512 else 3e-5) if knobs.lr == "auto" else knobs.lr
-    epochs = min(MOST_EPOCHS, max(3, math.ceil(SMALL_STEPS / in_epoch))) if knobs.epochs == "auto" else knobs.epochs
+    epochs = (
+        min(MOST_EPOCHS, max(3, math.ceil(SMALL_STEPS / in_epoch)))
+        if knobs.epochs == "auto"
+        else knobs.epochs
+    )
     ready.recipe = ready.recipe.updated("train", lr=float(lr), epochs=float(epochs))
     ready.steps = max(1, round(in_epoch * float(epochs)))
 
@@ -145,7 +153,7 @@ def described(ready: Prepared) -> dict[str, Any]:
     found, parts = ready.rows, {}
     lengths = {part: features.sequences.whole for part, features in ready.features.items()}
     bars = profile.histogram(np.concatenate(list(lengths.values())))
-    for part, table in found.tables.items():
+    for part in found.tables:
         whole, sequences = lengths[part], ready.features[part].sequences
         labels = [ready.task.labels[index] for index in ready.gold[part]]
         parts[part] = {
@@ -161,7 +169,9 @@ def described(ready: Prepared) -> dict[str, Any]:
             "unknown_tokens": sequences.unknown / max(1, int(whole.sum())),
         }
     return {
-        "files": {part: {"path": t.path, "sha256": t.sha256, "rows": len(t)} for part, t in found.tables.items()},
+        "files": {
+            part: {"path": t.path, "sha256": t.sha256, "rows": len(t)} for part, t in found.tables.items()
+        },
         "roles": {
             "task": found.roles.task,
             "text": found.roles.text,
@@ -173,6 +183,8 @@ def described(ready: Prepared) -> dict[str, Any]:
         "notes": list(found.notes),
         "lengths": {
             "edges": bars["edges"],
-            "counts": {part: np.histogram(whole, bars["edges"])[0].tolist() for part, whole in lengths.items()},
+            "counts": {
+                part: np.histogram(whole, bars["edges"])[0].tolist() for part, whole in lengths.items()
+            },
         },
     }

@@ -35,11 +35,15 @@ class DataSection(Section):
     """From which rows."""
 
     train: Text = Field(description="a file, a folder with train/valid/test files, or a data set of the hub")
-    valid: Text = Field("", description="a file with the validation rows; empty: a share of train is held out")
+    valid: Text = Field(
+        "", description="a file with the validation rows; empty: a share of train is held out"
+    )
     test: Text = Field("", description="a file with the test rows; empty: a share of train is held out")
     text: Text = Field("auto", description="the column that holds the text")
     label: Text = Field("auto", description="the column that holds the label")
-    encoding: Text = Field("auto", description="how the file's bytes are read: auto (UTF-8, UTF-16), cp1252, ...")
+    encoding: Text = Field(
+        "auto", description="how the file's bytes are read: auto (UTF-8, UTF-16), cp1252, ..."
+    )
     valid_share: Share = Field(0.1, description="share of the rows held out for validation, in [0, 1)")
     test_share: Share = Field(0.1, description="share of the rows held out for the test, in [0, 1)")
     rare_labels: Literal["error", "drop"] = Field(
@@ -51,25 +55,33 @@ class ModelSection(Section):
     """Starting from which model, and what it sees."""
 
     base: Text = Field("starter/bert", description="a starter, a local folder, or a model of the hub")
-    max_tokens: Count = Field(256, description="the longest sequence in tokens, special tokens included")
-    long_texts: Literal["truncate", "head_tail", "windows"] = Field(
-        "truncate", description="texts over max_tokens: keep the head, keep head and tail, or read all by windows"
+    max_tokens: Count | Auto = Field(
+        "auto",
+        description="longest sequence in tokens, special ones included; auto: 256, or less if the model says so",
     )
-    overlap: Share = Field(0.25, description="share of a window that the next one repeats (long_texts: windows)")
+    long_texts: Literal["truncate", "head_tail", "windows"] = Field(
+        "truncate",
+        description="texts over max_tokens: keep the head, keep head and tail, or read all by windows",
+    )
+    overlap: Share = Field(
+        0.25, description="share of a window that the next one repeats (long_texts: windows)"
+    )
 
 
 class TrainSection(Section):
     """How it is trained."""
 
     epochs: Annotated[float, Field(gt=0)] | Auto = Field(
-        "auto", description="passes over the rows; auto: 3, more for small data (at least 400 steps, at most 20)"
+        "auto",
+        description="passes over the rows; auto: 3, more for small data (at least 400 steps, at most 20)",
     )
     batch: Count = Field(32, description="size of one optimizer step, counted in batch_by")
     batch_by: Literal["rows", "tokens"] = Field(
         "rows", description="rows: so many rows a step; tokens: random rows until so many tokens"
     )
     micro_tokens: Annotated[int, Field(ge=64)] = Field(
-        16384, description="tokens in one forward pass; lower it when memory runs out, the result stays the same"
+        16384,
+        description="tokens in one forward pass; lower it when memory runs out, the result stays the same",
     )
     lr: Annotated[float, Field(gt=0, le=1)] | Auto = Field(
         "auto", description="peak learning rate; auto: 1e-4 for models up to 512 units wide, else 3e-5"
@@ -81,13 +93,19 @@ class TrainSection(Section):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="decoupled weight decay, on matrices only"
     )
-    clip: Annotated[float, Field(ge=0)] = Field(1.0, description="largest norm of the gradient; 0: no clipping")
+    clip: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="largest norm of the gradient; 0: no clipping"
+    )
     patience: Annotated[int, Field(ge=0)] = Field(
         3, description="evaluations without a better score until it stops early; 0: never"
     )
-    evaluate_steps: Count = Field(1000, description="most steps between two evaluations; each epoch ends with one")
+    evaluate_steps: Count = Field(
+        1000, description="most steps between two evaluations; each epoch ends with one"
+    )
     save_minutes: Annotated[float, Field(gt=0)] = Field(5, description="most minutes between two checkpoints")
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(42, description="the seed of split, order, head, dropout")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        42, description="the seed of split, order, head, dropout"
+    )
 
 
 class Recipe(Section):

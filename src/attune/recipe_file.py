@@ -49,11 +49,17 @@ class Loader(yaml.SafeLoader):
 
 
 Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":float", ":int", ":timestamp"))]
+    first: [
+        (tag, regexp)
+        for tag, regexp in resolvers
+        if not tag.endswith((":bool", ":float", ":int", ":timestamp"))
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
-Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789")
+)
 Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$"),
@@ -82,7 +88,9 @@ def load(source: str, overrides: Iterable[str] = (), options: Mapping[str, Any] 
     for word in overrides:
         key, sign, text = word.partition("=")
         if not sign:
-            problems.append(Problem(word, "is not of the form section.knob=value", fix=nearest(word, knobs())))
+            problems.append(
+                Problem(word, "is not of the form section.knob=value", fix=nearest(word, knobs()))
+            )
             continue
         _put(values, key, _scalar(text, word, problems), problems)
     for key, value in (options or {}).items():
@@ -97,7 +105,9 @@ def dump(recipe: Recipe) -> str:
     for section, values in recipe.model_dump().items():
         lines.append(f"{section}:")
         for name, value in values.items():
-            text = yaml.safe_dump({name: value}, default_flow_style=True, width=10**6, allow_unicode=True).strip()[1:-1]
+            text = yaml.safe_dump(
+                {name: value}, default_flow_style=True, width=10**6, allow_unicode=True
+            ).strip()[1:-1]
             lines.append(f"  {text:<34}  # {help_of[f'{section}.{name}'][0]}")
         lines.append("")
     return "\n".join(lines)
@@ -110,7 +120,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], str]]:
         values = yaml.load(text, Loader=Loader)  # a SafeLoader: plain values only
     except FileNotFoundError as error:
         names = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise RecipeError(Problem(str(path), "there is no such recipe", fix=nearest(path.name, names))) from error
+        raise RecipeError(
+            Problem(str(path), "there is no such recipe", fix=nearest(path.name, names))
+        ) from error
     except UnicodeDecodeError as error:
         raise RecipeError(Problem(str(path), "is not UTF-8 text")) from error
     except yaml.YAMLError as error:
@@ -164,7 +176,9 @@ def _validated(values: dict[str, Any], places: dict[tuple[str, ...], str], probl
         recipe = None
     if problems or recipe is None:
         # one knob of two types (`float | auto`) fails once for each type: the first one says enough
-        raise RecipeError(*{(problem.where, problem.found): problem for problem in reversed(problems)}.values())
+        raise RecipeError(
+            *{(problem.where, problem.found): problem for problem in reversed(problems)}.values()
+        )
     return recipe
 
 

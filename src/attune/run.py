@@ -50,7 +50,11 @@ def reopen(name: str) -> tuple[Prepared, RunDir]:
     ready = plan(recipe_file.load(str(run.path / "recipe.yaml")))
     before, now = run.read("data.json")["files"], prepare.described(ready)["files"]
     changed = [
-        Problem(now[part]["path"], "the file is not what it was when the run began", fix="Restore it, or train anew")
+        Problem(
+            now[part]["path"],
+            "the file is not what it was when the run began",
+            fix="Restore it, or train anew",
+        )
         for part in before
         if before[part]["sha256"] != now[part]["sha256"]
     ]
@@ -73,9 +77,13 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
 
     knobs = ready.recipe.train
     model = load.backbone(ready.recipe.model.base, ready.task.head, ready.task.labels, seed=knobs.seed)
-    learner = Learner(ready.task, model, adamw(model.model, weight_decay=knobs.weight_decay), knobs.clip, ready.where)
+    learner = Learner(
+        ready.task, model, adamw(model.model, weight_decay=knobs.weight_decay), knobs.clip, ready.where
+    )
     features = ready.features
-    fitting = Fit(learner, features["train"], features["valid"], ready.gold["valid"], knobs, Store(run.checkpoints))
+    fitting = Fit(
+        learner, features["train"], features["valid"], ready.gold["valid"], knobs, Store(run.checkpoints)
+    )
     run.status("running", host=machine.host())
     run.forget_events_after(fitting.store.newest_step())
     try:
@@ -129,4 +137,3 @@ def drained(events: Iterator[Event]) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-

@@ -76,15 +76,21 @@ def create(out: str, data: str, model: str) -> RunDir:
         RecipeError: when `out` is there already.
     """
     if out:
+        refuse_existing(out)
         path = Path(out)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            fix = f"Choose another --out, or go on with it: attune resume {out}"
-            raise RecipeError(Problem(out, "the run folder is there already; nothing was changed", fix=fix))
     else:
         path = _free(RUNS / f"{datetime.now():%Y-%m-%d_%H%M}-{_word(data)}-{_word(model)}")
     with files.disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return RunDir(path)
+
+
+def refuse_existing(out: str) -> None:
+    """Raises a RecipeError when `out` is a folder with something in it, or a file."""
+    path = Path(out)
+    if out and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        fix = f"Choose another --out, or go on with it: attune resume {out}"
+        raise RecipeError(Problem(out, "the run folder is there already; nothing was changed", fix=fix))
 
 
 def find(name: str) -> RunDir:
@@ -98,7 +104,10 @@ def find(name: str) -> RunDir:
         return RunDir(known[-1])
     path = Path(name)
     if not (path / "run.json").is_file():
-        fix = nearest(name, [str(run) for run in known]) or "A run folder holds run.json; `attune train` makes one"
+        fix = (
+            nearest(name, [str(run) for run in known])
+            or "A run folder holds run.json; `attune train` makes one"
+        )
         raise RecipeError(Problem(name, "is not a run folder", fix=fix))
     return RunDir(path)
 

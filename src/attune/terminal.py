@@ -56,7 +56,9 @@ class Screen:
             self.say(f"  {'!' if finding.level == 'warning' else '·'} {finding.sentence}")
             if finding.rows:
                 self.say(f"      {', '.join(finding.rows[:5])}{' ...' if len(finding.rows) > 5 else ''}")
-        self.say("  Say otherwise: --text --label --model --valid --test, or train.lr=...; plan only: --dry-run")
+        self.say(
+            "  Say otherwise: --text --label --model --valid --test, or train.lr=...; plan only: --dry-run"
+        )
 
     def follow(self, events: Iterator[Event]) -> None:
         """Draws a run while it runs."""
@@ -132,7 +134,9 @@ def stepped(event: Any) -> str:
 def evaluated(event: Any) -> str:
     """An evaluation in one line."""
     shown = {"f1_macro": "macro-F1", "accuracy": "accuracy", "log_loss": "loss"}
-    scores = "  ".join(f"{name} {event.metrics[key]:.3f}" for key, name in shown.items() if key in event.metrics)
+    scores = "  ".join(
+        f"{name} {event.metrics[key]:.3f}" for key, name in shown.items() if key in event.metrics
+    )
     return f"epoch {event.epoch:5.2f}  step {event.step:>6}  valid {scores}{'  best' if event.best else ''}"
 
 

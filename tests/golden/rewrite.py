@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import test_loop
 import tiny
 import torch
+
 from attune.training.loop import fit
 
 torch.set_num_threads(1)

@@ -18,7 +18,9 @@ from attune.models.stream import Plan
 NAME = "attune_stream"
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, plan: Plan, *, scaling: float, dropout: float = 0.0) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, plan: Plan, *, scaling: float, dropout: float = 0.0
+) -> Tensor:
     """Attention inside each sequence.
 
     Args:

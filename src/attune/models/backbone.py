@@ -63,4 +63,3 @@ class Backbone:
     def parameters(self) -> int:
         """How many weights there are."""
         return sum(parameter.numel() for parameter in self.model.parameters())
-

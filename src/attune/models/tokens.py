@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from attune.recipe import ModelSection
+
 CHUNK = 8192  # texts tokenized in one call: bounds the memory that their offsets take
 
 
@@ -48,13 +50,23 @@ class Sequences:
 class TextEncoder:
     """Turns texts into sequences of at most `max_tokens` tokens."""
 
-    def __init__(self, tokenizer: Any, *, max_tokens: int, long_texts: str = "truncate", overlap: float = 0.25) -> None:
+    def __init__(
+        self, tokenizer: Any, *, max_tokens: int, long_texts: str = "truncate", overlap: float = 0.25
+    ) -> None:
         self.tokenizer = tokenizer
         self.long_texts = long_texts
         self.overlap = overlap
         self.prefix, self.suffix = _frame(tokenizer)
         self.room = max_tokens - len(self.prefix) - len(self.suffix)
         assert self.room > 0, "max_tokens leaves no room for the text"
+
+    @staticmethod
+    def of(tokenizer: Any, knobs: ModelSection) -> TextEncoder:
+        """The encoder of a resolved recipe."""
+        assert isinstance(knobs.max_tokens, int), "max_tokens is decided before anything is encoded"
+        return TextEncoder(
+            tokenizer, max_tokens=knobs.max_tokens, long_texts=knobs.long_texts, overlap=knobs.overlap
+        )
 
     def encode(self, texts: Sequence[str]) -> Sequences:
         """The sequences of these texts, row by row."""
@@ -87,7 +99,11 @@ class TextEncoder:
         for first in range(0, len(texts), CHUNK):
             chunk = list(texts[first : first + CHUNK])
             encoded = self.tokenizer(
-                chunk, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
+                chunk,
+                add_special_tokens=False,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                verbose=False,
             )
             for ids in encoded["input_ids"]:
                 yield np.asarray(ids, dtype=np.int32)

@@ -53,7 +53,9 @@ class Features:
 
     def count(self, features: np.ndarray) -> float:
         """How many targets these features hold together."""
-        return float(sum(self.weights[self.wanted_offsets[f] : self.wanted_offsets[f + 1]].sum() for f in features))
+        return float(
+            sum(self.weights[self.wanted_offsets[f] : self.wanted_offsets[f + 1]].sum() for f in features)
+        )
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,15 @@ class Classification(base.Task[Options]):
     def examples(self) -> dict[str, Any]:
         """Ragged rows: one word, many, none, punctuation, more words than a short model can read."""
         return {
-            "texts": ["good", "not good at all , it broke", "", "...", "so so " * 30, "very very good good", "bad"],
+            "texts": [
+                "good",
+                "not good at all , it broke",
+                "",
+                "...",
+                "so so " * 30,
+                "very very good good",
+                "bad",
+            ],
             "labels": ["yes", "no", "maybe", "no", "maybe", "yes", "no"],
         }
 

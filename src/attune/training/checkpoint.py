@@ -94,7 +94,9 @@ class Store:
             held = json.loads((path / "state.json").read_text(encoding="utf-8"))
             return State(**{name: value for name, value in held.items() if value is not None})
         if damaged:
-            raise TrainingError(*damaged, Problem("", "no checkpoint is whole", fix="Train again from the recipe"))
+            raise TrainingError(
+                *damaged, Problem("", "no checkpoint is whole", fix="Train again from the recipe")
+            )
         return State()
 
 

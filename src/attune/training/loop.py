@@ -42,7 +42,9 @@ class Fit:
     def steps(self, epoch: int) -> list[np.ndarray]:
         """The features of each step of an epoch."""
         knobs = self.knobs
-        return batches.steps_of(self.train, batch=knobs.batch, by=knobs.batch_by, seed=knobs.seed, epoch=epoch)
+        return batches.steps_of(
+            self.train, batch=knobs.batch, by=knobs.batch_by, seed=knobs.seed, epoch=epoch
+        )
 
     def seconds(self) -> float:
         """Of training, over all the processes that worked on this run."""
@@ -113,7 +115,8 @@ def _step(run: Fit, part: np.ndarray, step: int, total: int, epoch: float) -> St
     # The step alone decides the random numbers: a resumed run draws the same ones.
     torch.manual_seed(knobs.seed * 1_000_003 + step)
     micro = (
-        batch_of(run.train, chosen) for chosen in batches.micro_batches(run.train, part, tokens=knobs.micro_tokens)
+        batch_of(run.train, chosen)
+        for chosen in batches.micro_batches(run.train, part, tokens=knobs.micro_tokens)
     )
     lr = float(knobs.lr) * factor(knobs.schedule, step - 1, total, round(total * knobs.warmup))
     done = update(run.learner, micro, count=run.train.count(part), lr=lr)

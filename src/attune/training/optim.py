@@ -11,7 +11,8 @@ def adamw(model: nn.Module, *, weight_decay: float) -> torch.optim.AdamW:
 
     The learning rate is set before each step by the loop.
     """
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     norms = {
         id(parameter)
         for module in model.modules()

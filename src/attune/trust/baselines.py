@@ -33,7 +33,9 @@ def _tfidf(texts: dict[str, list[str]], gold: dict[str, np.ndarray], classes: in
     try:
         train = vectors.fit_transform(texts["train"])
     except ValueError:  # no words at all: nothing but the shares can be learned
-        return np.tile(np.bincount(gold["train"], minlength=classes) / len(gold["train"]), (len(texts["test"]), 1))
+        return np.tile(
+            np.bincount(gold["train"], minlength=classes) / len(gold["train"]), (len(texts["test"]), 1)
+        )
     valid, test = vectors.transform(texts["valid"]), vectors.transform(texts["test"])
     best, best_right = np.zeros((0, classes)), -1.0
     for strength in STRENGTHS:
@@ -54,4 +56,3 @@ def _fit(vectors: Any, gold: np.ndarray, strength: float) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 300 rounds are a baseline's fair share
         return LogisticRegression(C=strength, max_iter=300).fit(vectors, gold)
-

@@ -1,0 +1,259 @@
+"""The whole walk on a tiny model: from a file to a finished run folder, in Python and on the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import transformers
+
+import attune
+from attune import recipe_file, rundir
+from attune import run as runs
+from attune.training.checkpoint import Store
+
+QUICK = ("train.epochs=8", "train.batch=16", "train.lr=3e-3")
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "COLUMNS": "120"}
+
+
+def command(*words, **more):
+    """The result of `attune WORDS` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "attune.cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+        **more,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, checkpoints):
+    import tiny
+
+    folder = tmp_path_factory.mktemp("walk")
+    data = tiny.reviews(folder / "reviews.csv", 120)
+    return attune.train(data, *QUICK, out=folder / "run", model=checkpoints("bert"))
+
+
+def test_a_finished_run_has_every_file(finished):
+    names = {path.name for path in finished.path.iterdir()}
+    assert names >= {
+        "recipe.yaml", "run.json", "environment.json", "data.json", "findings.json", "events.jsonl", "metrics.json",
+        "details.json", "explanations.json", "parity.json", "predictions", "checkpoints", "model", "report.html",
+    }  # fmt: skip
+    assert rundir.RunDir(finished.path).read("run.json")["status"] == "finished"
+    assert not list(finished.path.rglob("*.partial-*"))
+
+
+def test_the_model_learns_what_a_word_tells_and_says_how_sure_that_is(finished):
+    held = finished.metrics["test"]["f1_macro"]
+    assert held["value"] > 0.9
+    assert held["low"] <= held["value"] <= held["high"]
+    assert {c["baseline"] for c in finished.metrics["comparisons"]} == {"majority", "tfidf_logreg"}
+
+
+def test_the_stored_model_is_plain_transformers_and_repeats_the_predictions(finished):
+    run = rundir.RunDir(finished.path)
+    assert run.read("parity.json")["same"]
+    answer = transformers.pipeline("text-classification", str(run.model))
+    lines = (run.path / "predictions/test.jsonl").read_text(encoding="utf-8").splitlines()
+    for row in map(json.loads, lines):
+        found = answer(row["text"], truncation=True, max_length=24)[0]
+        assert found["label"] == row["predicted"]
+        assert found["score"] == pytest.approx(max(row["probabilities"].values()), abs=1e-4)
+
+
+def test_loaded_again_it_predicts_the_same(finished):
+    lines = (finished.path / "predictions/test.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    found = attune.load(finished.path).predict([row["text"] for row in rows])
+    for row, prediction in zip(rows, found, strict=True):
+        assert prediction.label == row["predicted"]
+        assert prediction.probabilities == pytest.approx(row["probabilities"], abs=1e-5)
+
+
+def test_the_recipe_of_a_run_trains_to_the_same_weights(finished, tmp_path):
+    again = attune.train(finished.path / "recipe.yaml", out=tmp_path / "again")
+    first, second = (run.path / "model/model.safetensors" for run in (finished, again))
+    assert first.read_bytes() == second.read_bytes()
+    assert (
+        "auto"
+        not in (finished.path / "recipe.yaml").read_text(encoding="utf-8").replace("# ", "#").split("#")[0]
+    )
+
+
+def test_the_splits_share_no_text(finished):
+    ready = runs.plan(recipe_file.load(str(finished.path / "recipe.yaml")))
+    from attune.data.split import group_near_duplicates
+
+    texts = [text for part in ready.rows.tables for text in ready.rows.texts(part)]
+    parts = np.repeat(np.arange(3), [len(table) for table in ready.rows.tables.values()])
+    groups = group_near_duplicates(texts)
+    assert all(len(set(parts[groups == group])) == 1 for group in set(groups.tolist()))
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_predictions_are_written_as_files(finished, reviews, tmp_path, kind):
+    out = tmp_path / f"answers.{kind}"
+    done = command("predict", finished.path, reviews, "-o", out)
+    assert done.returncode == 0, done.stderr
+    if kind == "csv":
+        rows = list(csv.DictReader(io.StringIO(out.read_text(encoding="utf-8"))))
+    elif kind == "jsonl":
+        rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    else:
+        from pyarrow import parquet
+
+        rows = parquet.read_table(out).to_pylist()
+    assert len(rows) == 80
+    assert {row["label"] for row in rows} == {"good", "bad"}
+
+
+def test_lines_of_standard_input_are_answered(finished):
+    done = command("predict", finished.path, "-", input="good kettle\nbad kettle\n")
+    assert [json.loads(line)["label"] for line in done.stdout.splitlines()] == ["good", "bad"]
+
+
+def test_json_output_is_one_object_a_line(checkpoints, reviews, tmp_path):
+    words = ("train", reviews, *QUICK, "--model", checkpoints("bert"), "--out", tmp_path / "run", "--json")
+    done = command(*words)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "result"
+    assert {"stepped", "evaluated", "saved", "finished"} <= {event["event"] for event in events}
+    assert "\r" not in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize("long_texts", ["truncate", "head_tail", "windows"])
+def test_long_texts_are_cut_alike_in_training_and_serving(checkpoints, tmp_path, long_texts):
+    import tiny
+
+    rows = [(f"{'so it was ' * 20}{text}", label) for text, label in tiny.rows(60)]
+    data = tmp_path / "long.csv"
+    with data.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    run = attune.train(
+        data,
+        *QUICK,
+        "train.epochs=1",
+        f"model.long_texts={long_texts}",
+        out=tmp_path / "run",
+        model=checkpoints("bert"),
+    )
+    cut = rundir.RunDir(run.path).read("data.json")["splits"]["train"]["cut_rows"]
+    assert cut == (0.0 if long_texts == "windows" else 1.0)
+    lines = (run.path / "predictions/test.jsonl").read_text(encoding="utf-8").splitlines()
+    stored = [json.loads(line) for line in lines]
+    found = run.predict([row["text"] for row in stored])
+    for row, prediction in zip(stored, found, strict=True):
+        assert prediction.probabilities == pytest.approx(row["probabilities"], abs=1e-5)
+
+
+def _started(checkpoints, data, folder):
+    words = ("train", data, *QUICK, "train.patience=0")
+    words = (*words, "--model", checkpoints("bert"), "--out", folder, "--json")
+    command_line = [sys.executable, "-m", "attune.cli", *map(str, words)]
+    return subprocess.Popen(
+        command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+
+
+def _weights(run):
+    return (run / "model/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_a_signal_saves_and_stops_and_resuming_gives_the_same_bits(checkpoints, reviews, tmp_path, number):
+    whole = _started(checkpoints, reviews, tmp_path / "whole")
+    whole.communicate()
+    begun = _started(checkpoints, reviews, tmp_path / "cut")
+    for line in begun.stdout:
+        if json.loads(line)["event"] == "stepped" and json.loads(line)["step"] >= 7:
+            begun.send_signal(number)
+            break
+    begun.communicate()
+    assert begun.returncode == 130
+    assert rundir.RunDir(tmp_path / "cut").read("run.json")["status"] == "stopped"
+    done = command("resume", tmp_path / "cut")
+    assert done.returncode == 0, done.stderr
+    assert _weights(tmp_path / "cut") == _weights(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_twenty_kills_at_random_moments_change_no_bit_of_the_result(checkpoints, reviews, tmp_path):
+    whole = _started(checkpoints, reviews, tmp_path / "whole")
+    began = time.monotonic()
+    whole.communicate()
+    length = time.monotonic() - began
+    random = np.random.default_rng(20)
+    for trial, moment in enumerate(random.uniform(0.25, 0.98, 20)):
+        folder = tmp_path / f"cut{trial}"
+        killed = _started(checkpoints, reviews, folder)
+        time.sleep(moment * length)
+        killed.kill()
+        killed.communicate()
+        if not (folder / "run.json").exists():
+            continue  # killed before there was a run to resume
+        if rundir.RunDir(folder).read("run.json")["status"] != "finished":
+            done = command("resume", folder)
+            assert done.returncode == 0, (trial, moment, done.stderr)
+        assert _weights(folder) == _weights(tmp_path / "whole"), (trial, moment)
+        events = [
+            (e["event"], e["step"])
+            for e in rundir.RunDir(folder).events()
+            if e["event"] in ("stepped", "evaluated")
+        ]
+        assert len(events) == len(set(events))
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint_and_a_sentence(
+    checkpoints, reviews, tmp_path, monkeypatch
+):
+    import errno
+
+    from attune.errors import MachineError
+    from attune.training import checkpoint
+    from attune.training.events import Saved
+
+    ready = runs.plan(recipe_file.load(str(reviews), QUICK, {"model.base": checkpoints("bert")}))
+    folder = runs.start(ready, str(tmp_path / "run"))
+    events = runs.train(ready, folder)
+    first = next(event for event in events if isinstance(event, Saved))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(MachineError, match="disk is full"):
+        runs.drained(events)
+    monkeypatch.undo()
+    kept = Store(folder.checkpoints)
+    assert kept.newest_step() == first.step
+    assert folder.read("run.json")["status"] == "failed"
+    ready, folder = runs.reopen(str(folder.path))
+    runs.drained(runs.train(ready, folder))
+    assert folder.read("run.json")["status"] == "finished"
+
+
+def test_attribution_finds_the_word_that_tells(finished):
+    from attune.predictor import open_run
+    from attune.trust.attribution import word_weights
+
+    model = open_run(str(finished.path))
+    text = "the kettle was  so good and slow"
+    words = word_weights(model.model, model.encoder, text, model.task.labels.index("good"))
+    assert "".join(word["text"] for word in words) == text
+    assert max(words, key=lambda word: word["weight"])["text"].strip() == "good"
+    assert max(abs(word["weight"]) for word in words) == pytest.approx(1.0)
