@@ -70,7 +70,7 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
     """
     from attune.models import load
     from attune.training.checkpoint import Store
-    from attune.training.events import Evaluating, Finished
+    from attune.training.events import Evaluating, Finished, Measuring
     from attune.training.loop import Fit, fit
     from attune.training.optim import adamw
     from attune.training.update import Learner
@@ -91,6 +91,9 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
             if not isinstance(event, Evaluating):
                 run.append_event(event.as_dict())
             if isinstance(event, Finished):
+                yield Measuring(
+                    event.step, "scoring the test rows and the baselines, checking the stored model"
+                )
                 _finish(ready, run, model, event, fitting.state)
             yield event
     except GeneratorExit:

@@ -77,13 +77,13 @@ class Screen:
         from rich.progress import BarColumn, Progress, TextColumn
 
         bar = TextColumn("{task.fields[text]}")
-        with Progress(BarColumn(30), bar, console=self.err, transient=True, refresh_per_second=5) as progress:
+        with Progress(BarColumn(16), bar, console=self.err, transient=True, refresh_per_second=5) as progress:
             task = progress.add_task("", total=1.0, text="preparing")
             for event in events:
                 self._draw(event, progress, task)
 
     def _draw(self, event: Event, progress: Progress, task: TaskID) -> None:
-        from attune.training.events import Evaluated, Evaluating, Finished, Stepped
+        from attune.training.events import Evaluated, Evaluating, Finished, Measuring, Stepped
 
         if isinstance(event, Stepped):
             done = event.seconds / max(event.seconds + event.left_s, 1e-9)
@@ -92,6 +92,8 @@ class Screen:
             progress.update(task, text=f"step {event.step}: evaluating {event.done:.0%}")
         elif isinstance(event, Evaluated):
             progress.console.print(evaluated(event), markup=False)
+        elif isinstance(event, Measuring):
+            progress.update(task, completed=1.0, text=event.what)
         elif isinstance(event, Finished):
             progress.update(task, completed=1.0, text="done")
 
@@ -125,9 +127,10 @@ class Screen:
 
 def stepped(event: Any) -> str:
     """A training step in one line."""
+    # what matters most comes first: a narrow terminal cuts the end
     return (
-        f"step {event.step}  epoch {event.epoch:.2f}  loss {event.loss:.3f}  "
-        f"{event.tokens_per_s:,.0f} tokens/s  left {clock(event.left_s)}"
+        f"{clock(event.left_s)} left  step {event.step}  loss {event.loss:.3f}  "
+        f"{event.tokens_per_s:,.0f} tokens/s  epoch {event.epoch:.2f}"
     )
 
 

@@ -57,6 +57,13 @@ class Saved(Event):
 
 
 @dataclass(frozen=True)
+class Measuring(Event):
+    """Training is over and what follows takes a moment: test rows, baselines, the stored model."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class Finished(Event):
     """The last step was taken; the best weights are in the model again."""
 
