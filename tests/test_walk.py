@@ -257,3 +257,15 @@ def test_attribution_finds_the_word_that_tells(finished):
     assert "".join(word["text"] for word in words) == text
     assert max(words, key=lambda word: word["weight"])["text"].strip() == "good"
     assert max(abs(word["weight"]) for word in words) == pytest.approx(1.0)
+
+
+def test_a_run_that_still_goes_on_is_not_resumed_a_second_time(checkpoints, reviews, tmp_path):
+    begun = _started(checkpoints, reviews, tmp_path / "run")
+    next(line for line in begun.stdout if json.loads(line)["event"] == "stepped")
+    begun.send_signal(signal.SIGSTOP)
+    done = command("resume", tmp_path / "run")
+    begun.kill()
+    begun.communicate()
+    assert done.returncode == 2
+    assert "still going on" in done.stderr
+    assert command("resume", tmp_path / "run").returncode == 0

@@ -47,11 +47,21 @@ def peak_memory_mib() -> float:
     return round(held / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
-def alive(pid: int) -> bool:
-    """True while a process of this number runs, other than this one."""
+def born() -> float:
+    """When this process began, in seconds since 1970; with its number it is one of a kind."""
     import psutil
 
-    return pid != os.getpid() and bool(psutil.pid_exists(pid))
+    return float(psutil.Process().create_time())
+
+
+def alive(pid: int, began: float) -> bool:
+    """True while the process of this number that began then still runs, and is not this one."""
+    import psutil
+
+    try:
+        return pid != os.getpid() and abs(float(psutil.Process(pid).create_time()) - began) < 1
+    except psutil.Error:
+        return False
 
 
 def environment(seed: int) -> dict[str, Any]:

@@ -45,7 +45,11 @@ def reopen(name: str) -> tuple[Prepared, RunDir]:
     held = run.read("run.json")
     if held["status"] == "finished":
         raise RecipeError(Problem(name, "the run is finished", fix="Train anew with another --out"))
-    if held["status"] == "running" and machine.alive(held["pid"]):
+    if (
+        held["status"] == "running"
+        and held.get("host") == machine.host()
+        and machine.alive(held["pid"], held["born"])
+    ):
         raise RecipeError(Problem(name, "the run is still going on", f"process {held['pid']}"))
     ready = plan(recipe_file.load(str(run.path / "recipe.yaml")))
     before, now = run.read("data.json")["files"], prepare.described(ready)["files"]
@@ -84,7 +88,7 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
     fitting = Fit(
         learner, features["train"], features["valid"], ready.gold["valid"], knobs, Store(run.checkpoints)
     )
-    run.status("running", host=machine.host())
+    run.status("running", host=machine.host(), born=machine.born())
     run.forget_events_after(fitting.store.newest_step())
     try:
         for event in fit(fitting):
