@@ -16,6 +16,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def trainer_job(folder: str, knobs: dict, *, grouped: bool) -> dict:
         place, dtype=torch.float32, num_labels=len(names)
     )
     arguments = transformers.TrainingArguments(
-        output_dir="/tmp/attune-peer",
+        output_dir=tempfile.mkdtemp(),
         use_cpu=True,
         seed=knobs["seed"],
         num_train_epochs=knobs["epochs"],
