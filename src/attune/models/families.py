@@ -15,45 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attune.models.attention import attend
-from attune.models.stream import Plan, Stream
+from attune.models.block import Block
+from attune.models.stream import Stream
 
 NO_DROPOUT = nn.Dropout(0.0)  # where a family has none
-
-
-@dataclass(frozen=True)
-class Block:
-    """The parts of one post-norm encoder layer: x = norm(x + attention(x)); x = norm(x + feed_forward(x))."""
-
-    query: nn.Linear
-    key: nn.Linear
-    value: nn.Linear
-    out: nn.Linear
-    attention_norm: nn.LayerNorm
-    up: nn.Linear
-    activation: Callable[[Tensor], Tensor]
-    down: nn.Linear
-    norm: nn.LayerNorm
-    width: int  # of one head
-    dropouts: tuple[nn.Dropout, nn.Dropout, nn.Dropout]  # on the attention weights, after `out`, after `down`
-
-    def at(self, states: Tensor, wanted: Tensor, plan: Plan) -> Tensor:
-        """The layer's result [W, H] at the wanted positions of `states` [T, H]; `plan` asks for the same ones.
-
-        Keys and values need every position; queries, the products after them and the feed-forward do not.
-        """
-        asked = states.index_select(0, wanted)
-        q, k, v = (
-            linear(source).view(len(source), -1, self.width)
-            for linear, source in ((self.query, asked), (self.key, states), (self.value, states))
-        )
-        on_weights, on_out, on_down = self.dropouts
-        dropout = on_weights.p if on_weights.training else 0.0
-        mixed = attend(q, k, v, plan, scaling=self.width**-0.5, dropout=dropout).flatten(1)
-        asked = self.attention_norm(on_out(self.out(mixed)) + asked)
-        fed = self.down(self.activation(self.up(asked)))
-        normed: Tensor = self.norm(on_down(fed) + asked)
-        return normed
 
 
 @dataclass(frozen=True)
