@@ -5,22 +5,30 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from attune import rundir
 from attune.data import read
-from attune.errors import DataError, Problem, RecipeError, nearest
-from attune.predictor import Prediction, open_run
+from attune.data import rows as by_role
+from attune.errors import DataError, Problem, RecipeError
+from attune.predictor import CHUNK, open_run
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 ROWS = 4096  # rows of a Parquet group
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write(name: str, source: str, *, column: str = "", out: str = "") -> None:
-    """Answers the texts of a file, or of standard input (`-`), into a file or as JSON lines to standard output.
+def write(name: str, source: str, *, columns: Mapping[str, str] | None = None, out: str = "") -> None:
+    """Answers the rows of a file, or of standard input (`-`), into a file or as JSON lines to standard output.
+
+    Args:
+        name: of the run.
+        source: the file; of standard input each line is a text, or a JSON object with the row's cells.
+        columns: by role, where the file calls them otherwise than the run's training file did.
+        out: the file to write.
 
     Raises:
         RecipeError: for an output of unknown kind.
@@ -30,8 +38,7 @@ def write(name: str, source: str, *, column: str = "", out: str = "") -> None:
         raise RecipeError(
             Problem("--out", "cannot be written", repr(out), f"Use one of {', '.join(SUFFIXES)}")
         )
-    texts = _texts(name, source, column)
-    rows = _rows(texts, open_run(name).stream(texts) if isinstance(texts, list) else _piped(name, texts))
+    rows = _piped(name) if source == "-" else _of_file(name, source, columns or {})
     if not out:
         for row in rows:
             sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -46,42 +53,46 @@ def write(name: str, source: str, *, column: str = "", out: str = "") -> None:
         partial.unlink(missing_ok=True)
 
 
-def _texts(name: str, source: str, column: str) -> list[str] | None:
-    if source == "-":
-        return None
-    table = read.read(source)
-    wanted = column or rundir.find(name).read("data.json")["roles"]["text"]
-    if wanted not in table.columns:
-        fix = f"{nearest(wanted, table.columns)} Name it: --text COLUMN; there are {', '.join(table.columns)}"
-        raise DataError(Problem(source, f"no column {wanted!r}", fix=fix.strip()))
-    return ["" if text is None else str(text) for text in table.column(wanted)]
+def _of_file(name: str, source: str, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    held = rundir.find(name).read("data.json")["roles"]
+    wanted = {role: columns.get(role) or held[role] for role in ("text", "pair") if held[role]}
+    rows = by_role.to_answer(read.read(source), held["task"], **wanted)
+    predictor = open_run(name)
+    for first in range(0, len(rows), CHUNK):
+        part = rows.take(range(first, min(first + CHUNK, len(rows))))
+        for place, answer in enumerate(predictor.answers(part)):
+            yield {**part.row(place), **asdict(answer)}
 
 
-def _piped(name: str, _: None) -> Iterator[Prediction]:
+def _piped(name: str) -> Iterator[dict[str, Any]]:
     """Answers each line as it comes."""
     predictor = open_run(name)
-    for line in sys.stdin:
-        yield from predictor.predict([line.rstrip("\n")])
+    for number, line in enumerate(sys.stdin, start=1):
+        text = line.rstrip("\n")
+        given: Any = json.loads(text) if text.startswith("{") and _is_object(text) else text
+        try:
+            yield asdict(predictor.predict([given])[0])
+        except DataError as error:
+            places = [replace(problem, where=f"standard input:{number}") for problem in error.problems]
+            raise DataError(*places) from error
 
 
-def _rows(texts: list[str] | None, answers: Iterable[Prediction]) -> Iterator[dict[str, Any]]:
-    for number, answer in enumerate(answers):
-        row: dict[str, Any] = {} if texts is None else {"text": texts[number]}
-        yield {
-            **row,
-            "label": answer.label,
-            "probability": answer.probability,
-            "probabilities": answer.probabilities,
-        }
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "text": row.get("text", ""),
-        "label": row["label"],
-        "probability": row["probability"],
-        **{f"p({label})": value for label, value in row["probabilities"].items()},
-    }
+    """The row with one column for each probability, and what is a list as JSON."""
+    flat: dict[str, Any] = {}
+    for name, cell in row.items():
+        if name == "probabilities":
+            flat |= {f"p({label})": value for label, value in cell.items()}
+        else:
+            flat[name] = json.dumps(cell, ensure_ascii=False) if isinstance(cell, list | dict) else cell
+    return flat
 
 
 def _csv(path: Path, rows: Iterator[dict[str, Any]]) -> None:
@@ -91,9 +102,12 @@ def _csv(path: Path, rows: Iterator[dict[str, Any]]) -> None:
             if writer is None:
                 writer = csv.DictWriter(file, list(row))
                 writer.writeheader()
-            # a spreadsheet would run a text that begins like a formula (OWASP: CSV injection)
-            unsafe = str(row["text"]).startswith(FORMULA)
-            writer.writerow({**row, "text": f"'{row['text']}" if unsafe else row["text"]})
+            writer.writerow({name: _safe(cell) for name, cell in row.items()})
+
+
+def _safe(cell: Any) -> Any:
+    """A text that begins like a formula is quoted: a spreadsheet would run it (OWASP: CSV injection)."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def _jsonl(path: Path, rows: Iterator[dict[str, Any]]) -> None:

@@ -34,8 +34,9 @@ def train(
     source: Annotated[str, typer.Argument(help="A data file, a folder, a data set, or a recipe (.yaml).")],
     overrides: Annotated[list[str] | None, typer.Argument(help="Knobs, such as train.lr=1e-5.")] = None,
     text: Annotated[str, typer.Option(help="The column with the text.")] = "",
+    pair: Annotated[str, typer.Option(help="The column with the second text of a pair.")] = "",
     label: Annotated[str, typer.Option(help="The column with the label.")] = "",
-    task: Annotated[str, typer.Option(help="The task.")] = "",
+    task: Annotated[str, typer.Option(help="classification, multilabel, regression, tagging, qa, ...")] = "",
     model: Annotated[str, typer.Option(help="A starter, a folder, or a model of the hub.")] = "",
     valid: Annotated[str, typer.Option(help="A file with the validation rows.")] = "",
     test: Annotated[str, typer.Option(help="A file with the test rows.")] = "",
@@ -50,7 +51,8 @@ def train(
     """Fine-tune a model on labelled rows; leaves a run folder with model, metrics and report."""
     from attune import recipe_file
 
-    short = {"text": text, "label": label, "task": task, "model": model, "valid": valid, "test": test}
+    short = {"text": text, "pair": pair, "label": label, "task": task}
+    short |= {"model": model, "valid": valid, "test": test}
     knobs = {recipe_file.SHORT[name]: value for name, value in short.items() if value}
     with _spoken(quiet, as_json) as screen:
         recipe = recipe_file.load(source, overrides or [], knobs)
@@ -88,8 +90,9 @@ def resume(name: RunName, quiet: Quiet = False, as_json: Json = False) -> None:
 @app.command()
 def predict(
     name: RunName,
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="A data file, or - for one text a line.")],
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="A data file, or - for a text or a JSON object a line.")],
     text: Annotated[str, typer.Option(help="The column with the text.")] = "",
+    pair: Annotated[str, typer.Option(help="The column with the second text of a pair.")] = "",
     out: Annotated[
         str, typer.Option("-o", "--out", help="A .csv, .jsonl or .parquet file; else JSON lines.")
     ] = "",
@@ -98,7 +101,7 @@ def predict(
     with _spoken(quiet=True, as_json=False):
         from attune import answers
 
-        answers.write(name, source, column=text, out=out)
+        answers.write(name, source, columns={"text": text, "pair": pair}, out=out)
 
 
 @app.command()

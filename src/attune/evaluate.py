@@ -1,112 +1,81 @@
-"""A finished run measured once on its test rows: scores, baselines, comparisons, mistakes, all written down."""
+"""What a finished training is worth: the test rows scored once, beside baselines, with its worst answers."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from attune.metrics import calibration, intervals, labels
+from attune.metrics.intervals import sentence
 from attune.models.backbone import Backbone
 from attune.prepare import Prepared
 from attune.rundir import RunDir
+from attune.training.loop import predictions
 from attune.trust import attribution, baselines
 
 MISTAKES = 12
 
 
-def predictions(ready: Prepared, model: Backbone, part: str) -> np.ndarray:
-    """The probabilities [N, C] of a split's rows."""
-    from attune.training.loop import predicted
-
-    taken: list[np.ndarray] = []
-    for _ in predicted(ready.task, model, ready.features[part], taken.append):
-        pass
-    return np.asarray(ready.task.join(taken[0], ready.features[part]))
-
-
-def measure(ready: Prepared, model: Backbone, run: RunDir) -> dict[str, Any]:
-    """Scores valid and test, writes metrics, details, predictions and explanations; returns the metrics."""
-    seed, classes = ready.recipe.train.seed, len(ready.task.labels)
+def measure(ready: Prepared, model: Backbone, run: RunDir) -> None:
+    """Scores valid and test; writes metrics, details, predictions, explanations and what the task settled."""
+    task, seed = ready.task, ready.recipe.train.seed
+    answers: dict[str, Any] = {}
+    for part in ("valid", "test"):
+        answers[part] = predictions(task, model, ready.features[part])
+        if part == "valid":
+            task.settle(ready.gold[part], answers[part])
     found: dict[str, Any] = {}
-    answers = {part: predictions(ready, model, part) for part in ("test", "valid")}
-    for part, probabilities in answers.items():
-        bounds = intervals.bootstrap(ready.gold[part], probabilities, classes, seed=seed)
+    for part in ("test", "valid"):
+        bounds = task.measured(ready.gold[part], answers[part], seed=seed)
         found[part] = {name: asdict(bound) for name, bound in bounds.items()}
-        run.write_lines(f"predictions/{part}.jsonl", _lines(ready, part, probabilities))
+        run.write_lines(f"predictions/{part}.jsonl", list(_records(ready, part, answers[part])))
     found["baselines"], found["comparisons"] = _against_baselines(ready, answers["test"])
     run.write("metrics.json", found)
-    run.write("details.json", _details(ready, answers["test"]))
-    run.write("explanations.json", _mistakes(ready, model, answers["test"]))
-    return found
+    details = {
+        "labels": list(task.labels),
+        "shown": list(task.shown),
+        "test": task.details(ready.gold["test"], answers["test"]),
+    }
+    run.write("details.json", details)
+    run.write("explanations.json", list(_mistakes(ready, model, answers["test"])))
 
 
-def _against_baselines(ready: Prepared, answers: np.ndarray) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    gold, classes, seed = ready.gold["test"], len(ready.task.labels), ready.recipe.train.seed
-    texts = {part: ready.rows.texts(part) for part in ("train", "valid", "test")}
-    scores, comparisons = {}, []
-    for name, probabilities in baselines.classifiers(texts, ready.gold, classes):
-        bounds = intervals.bootstrap(gold, probabilities, classes, seed=seed)
+def _against_baselines(ready: Prepared, answers: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    task, gold, seed = ready.task, ready.gold["test"], ready.recipe.train.seed
+    scores: dict[str, Any] = {}
+    comparisons = []
+    for name, theirs in baselines.of(task, ready.rows.tables, ready.gold):
+        bounds = task.measured(gold, theirs, seed=seed)
         scores[name] = {metric: asdict(bound) for metric, bound in bounds.items()}
-        for metric in dict.fromkeys((ready.task.main_metric, "accuracy")):
-            gap = intervals.paired(gold, answers, probabilities, classes, metric=metric, seed=seed)
-            comparisons.append(
-                {
-                    "baseline": name,
-                    **asdict(gap),
-                    "sentence": intervals.sentence(gap, baselines.NAMES[name]),
-                }
-            )
+        for metric in task.judged_by:
+            gap = task.compared(gold, answers, theirs, metric=metric, seed=seed)
+            told = sentence(gap, baselines.NAMES[name])
+            comparisons.append({"baseline": name, **asdict(gap), "sentence": told})
     return scores, comparisons
 
 
-def _lines(ready: Prepared, part: str, probabilities: np.ndarray) -> list[dict[str, Any]]:
-    table, names = ready.rows.tables[part], ready.task.labels
-    return [
-        {
-            "row": table.place(row),
-            "text": text,
-            "label": names[ready.gold[part][row]],
-            "predicted": names[int(probabilities[row].argmax())],
-            "probabilities": {
-                name: round(float(p), 6) for name, p in zip(names, probabilities[row], strict=True)
-            },
-        }
-        for row, text in enumerate(ready.rows.texts(part))
-    ]
+def _records(ready: Prepared, part: str, answers: Any) -> Iterator[dict[str, Any]]:
+    table, gold = ready.rows.tables[part], ready.gold[part]
+    for row in range(len(table)):
+        yield {"row": table.place(row), **ready.task.record(answers[row], table.row(row), gold[row])}
 
 
-def _details(ready: Prepared, answers: np.ndarray) -> dict[str, Any]:
-    gold, names = ready.gold["test"], ready.task.labels
-    matrix = labels.confusion(gold, answers.argmax(1), len(names))
-    two = len(names) == 2
-    return {
-        "labels": list(names),
-        "test": {
-            "per_class": labels.per_class(matrix, names),
-            "confusion": matrix.tolist(),
-            "calibration": calibration.reliability(gold, answers),
-            "roc": labels.roc_curve(gold, answers[:, 1]) if two else None,
-            "pr": labels.precision_recall_curve(gold, answers[:, 1]) if two else None,
-        },
-    }
-
-
-def _mistakes(ready: Prepared, model: Backbone, answers: np.ndarray) -> list[dict[str, Any]]:
-    """The most confident wrong answers, with the words that drove each."""
-    gold, said = ready.gold["test"], answers.argmax(1)
-    wrong = np.flatnonzero(said != gold)
-    worst = wrong[np.argsort(-answers[wrong, said[wrong]], kind="stable")][:MISTAKES]
-    texts, table = ready.rows.texts("test"), ready.rows.tables["test"]
-    return [
-        {
-            "row": table.place(int(row)),
-            "text": texts[row],
-            "label": ready.task.labels[gold[row]],
-            "predicted": ready.task.labels[said[row]],
-            "probability": float(answers[row, said[row]]),
-            "words": attribution.word_weights(model, ready.encoder, texts[row], int(said[row])),
-        }
-        for row in worst
-    ]
+def _mistakes(ready: Prepared, model: Backbone, answers: Any) -> Iterator[dict[str, Any]]:
+    """The worst answers, with the words that drove each where the answer is a label."""
+    table, gold = ready.rows.tables["test"], ready.gold["test"]
+    severity = np.asarray(ready.task.severity(gold, answers), np.float64)
+    for row in np.argsort(-severity, kind="stable")[:MISTAKES]:
+        if severity[row] <= 0:
+            return
+        place = int(row)
+        cells = table.row(place)
+        record = {"row": table.place(place), **ready.task.record(answers[place], cells, gold[place])}
+        record["severity"] = round(float(severity[place]), 6)
+        target = ready.task.explained(answers[place])
+        if target is not None and "pair" not in cells:
+            words = attribution.word_weights(model, ready.encoder, cells["text"], target)
+            record["words"] = words
+        yield json.loads(json.dumps(record))

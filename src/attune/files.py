@@ -53,19 +53,24 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replaces the file by `text` (UTF-8), whole or not at all."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file to write that takes the name `path` only once all of it is on the disk."""
     partial = path.with_name(f"{path.name}{PARTIAL}{uuid.uuid4().hex[:8]}")
     with disk_errors(path):
         try:
-            with partial.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+            yield partial
+            sync(partial)
             partial.replace(path)
             sync(path.parent)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces the file by `text` (UTF-8), whole or not at all."""
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 from attune import recipe_file, rundir, tasks
+from attune.data import rows as by_role
+from attune.data.table import Table
 from attune.errors import Problem, RecipeError
 from attune.models import load, tokens
 from attune.models.backbone import Backbone
 
-CHUNK = 1024  # texts answered at once: sorted by length within, so that no sequence waits for a longer one
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one text."""
-
-    label: str
-    probability: float
-    probabilities: dict[str, float]
+CHUNK = 1024  # rows answered at once: sorted by length within, so that no sequence waits for a longer one
+Input = str | tuple[str, str] | Mapping[str, Any]  # a text; a text and its second one; cells by role
 
 
 class Predictor:
@@ -32,27 +23,23 @@ class Predictor:
     def __init__(self, task: Any, model: Backbone, encoder: tokens.TextEncoder) -> None:
         self.task, self.model, self.encoder = task, model, encoder
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """The answers for these texts, in their order."""
-        return list(self.stream(texts))
+    def predict(self, inputs: Sequence[Input]) -> list[Any]:
+        """The answers for these inputs, in their order: each a dataclass with `label` and what belongs to it."""
+        return list(self.stream(inputs))
 
-    def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        """The answers one after the other, for as many texts as come."""
-        source = iter(texts)
+    def stream(self, inputs: Iterable[Input]) -> Iterator[Any]:
+        """The answers one after the other, for as many inputs as come."""
+        source = iter(inputs)
         while chunk := list(islice(source, CHUNK)):
-            yield from self._answers(chunk)
+            yield from self.answers(by_role.of_inputs(chunk, self.task.name))
 
-    def _answers(self, texts: list[str]) -> Iterator[Prediction]:
-        from attune.training.loop import predicted
+    def answers(self, rows: Table) -> Iterator[Any]:
+        """The answers for rows whose columns are named by role."""
+        from attune.training.loop import predictions
 
-        features = self.task.encode(texts, self.encoder)
-        taken: list[np.ndarray] = []
-        for _ in predicted(self.task, self.model, features, taken.append):
-            pass
-        for row in self.task.join(taken[0], features):
-            held = dict(zip(self.task.labels, (float(p) for p in row), strict=True))
-            best = max(held, key=lambda name: held[name])
-            yield Prediction(best, held[best], held)
+        features = self.task.encode(rows, self.encoder)
+        for place, prediction in enumerate(predictions(self.task, self.model, features)):
+            yield self.task.answer(prediction, rows.row(place))
 
 
 def open_run(name: str) -> Predictor:
@@ -67,7 +54,7 @@ def open_run(name: str) -> Predictor:
         raise RecipeError(Problem(name, "the run has no finished model yet", fix=fix))
     recipe = recipe_file.load(str(run.path / "recipe.yaml"))
     task = tasks.build(recipe.task.name, recipe.task.options)
-    task.labels = tuple(run.read("data.json")["labels"])
-    model = load.backbone(str(run.model), task.head, task.labels, seed=recipe.train.seed)
+    task.restore(run.read("task.json"))
+    model = load.backbone(str(run.model), task.head, task.labels, seed=recipe.train.seed, problem=task.problem)
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
     return Predictor(task, model, encoder)

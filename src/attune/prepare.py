@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from attune import tasks
 from attune.data import checks, profile, read, roles, split
 from attune.data.checks import Finding
 from attune.data.roles import Roles
@@ -22,17 +23,18 @@ USUAL_TOKENS = 256  # the longest sequence, unless the recipe says otherwise
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of each split, what their columns mean and what was found in them."""
+    """The rows of each split by role, and what was found in them."""
 
-    recipe: Recipe  # text, label and task named
-    tables: dict[str, Table]
+    recipe: Recipe  # task and columns named
+    tables: dict[str, Table]  # canonical: `text`, perhaps `pair` and `words`, `label`
+    files: dict[str, Table]  # as they were read
     roles: Roles
     findings: list[Finding]
     notes: tuple[str, ...]
 
     def texts(self, part: str) -> list[str]:
         """The texts of a split."""
-        return [str(text) for text in self.tables[part].column(self.roles.text)]
+        return self.tables[part].column("text")
 
 
 def rows(recipe: Recipe) -> Rows:
@@ -42,19 +44,22 @@ def rows(recipe: Recipe) -> Rows:
         DataError: with every problem of the data.
     """
     knobs = recipe.data
-    tables = read.read_splits(knobs.train, valid=knobs.valid, test=knobs.test, encoding=knobs.encoding)
-    if "train" not in tables:
+    task = recipe.task.name if recipe.task.name == "auto" else tasks.named(recipe.task.name)
+    files = read.read_splits(knobs.train, valid=knobs.valid, test=knobs.test, encoding=knobs.encoding)
+    if "train" not in files:
         raise DataError(
-            Problem(knobs.train, "there are no training rows", ", ".join(tables), "Add a train file")
+            Problem(knobs.train, "there are no training rows", ", ".join(files), "Add a train file")
         )
-    found = roles.infer(tables["train"], task=recipe.task.name, text=knobs.text, label=knobs.label)
-    tables, findings = checks.examine(tables, found, rare=knobs.rare_labels, split=len(tables) < 3)
+    found = roles.infer(files["train"], task=task, text=knobs.text, pair=knobs.pair, label=knobs.label)
+    tables, findings = checks.examine(files, found, rare=knobs.rare_labels, split=len(files) < 3)
     missing = {part: share for part, share in _shares(recipe).items() if part not in tables}
     notes = tuple(note for table in tables.values() for note in table.notes)
     if missing:
-        tables = _split(tables, found, missing, seed=recipe.train.seed)
-    resolved = recipe.updated("task", name=found.task).updated("data", text=found.text, label=found.label)
-    return Rows(resolved, tables, found, findings, notes)
+        parts = split.parts(tables["train"], found.task, missing, seed=recipe.train.seed)
+        tables = {**tables, **parts}
+    resolved = recipe.updated("task", name=found.task)
+    resolved = resolved.updated("data", text=found.text, pair=found.pair, label=found.label_words)
+    return Rows(resolved, tables, files, found, findings, notes)
 
 
 def _shares(recipe: Recipe) -> dict[str, float]:
@@ -64,17 +69,6 @@ def _shares(recipe: Recipe) -> dict[str, float]:
             fix = f"Set data.{part}_share above 0, or name a file: --{part} FILE"
             raise RecipeError(Problem(f"data.{part}_share", f"no {part} rows would be left", "0", fix))
     return shares
-
-
-def _split(
-    tables: dict[str, Table], found: Roles, missing: dict[str, float], *, seed: int
-) -> dict[str, Table]:
-    train = tables["train"]
-    groups = split.group_near_duplicates([str(text) for text in train.column(found.text)])
-    labels = [str(label) for label in train.column(found.label)]
-    shares = {"train": 1.0 - sum(missing.values()), **missing}
-    parts = split.split(groups, labels, shares, seed=seed)
-    return {**tables, **{part: train.take(indices) for part, indices in parts.items()}}
 
 
 @dataclass
@@ -88,7 +82,7 @@ class Prepared:
     encoder: Any
     model_type: str
     features: dict[str, Any] = field(default_factory=dict)
-    gold: dict[str, np.ndarray] = field(default_factory=dict)
+    gold: dict[str, Any] = field(default_factory=dict)
     steps: int = 0
 
     def where(self, features: np.ndarray) -> str:
@@ -100,20 +94,19 @@ class Prepared:
 
 def prepare(found: Rows) -> Prepared:
     """Learns the label set, encodes the texts and decides what the recipe left open."""
-    from attune import tasks
     from attune.models import load, tokens
 
     recipe = found.recipe
     task = tasks.build(recipe.task.name, recipe.task.options)
-    task.learn(found.tables["train"], found.roles.label)
+    task.learn(found.tables["train"])
     kind = load.model_type(recipe.model.base)
     tokenizer = load.tokenizer(recipe.model.base)
     recipe = _within_limits(recipe, load.positions(recipe.model.base))
     encoder = tokens.TextEncoder.of(tokenizer, recipe.model)
     ready = Prepared(found, recipe, task, tokenizer, encoder, kind)
     for part, table in found.tables.items():
-        ready.gold[part] = task.gold(table, found.roles.label)
-        ready.features[part] = task.encode(found.texts(part), encoder, ready.gold[part])
+        ready.gold[part] = task.gold(table)
+        ready.features[part] = task.encode(table, encoder, ready.gold[part])
     _decide(ready, load.width(recipe.model.base))
     return ready
 
@@ -155,9 +148,8 @@ def described(ready: Prepared) -> dict[str, Any]:
     bars = profile.histogram(np.concatenate(list(lengths.values())))
     for part in found.tables:
         whole, sequences = lengths[part], ready.features[part].sequences
-        labels = [ready.task.labels[index] for index in ready.gold[part]]
         parts[part] = {
-            **profile.profile(found.texts(part), labels),
+            **profile.profile(found.texts(part), ready.task.counts(ready.gold[part])),
             "tokens": {
                 "median": float(np.median(whole)),
                 "p95": float(np.quantile(whole, 0.95)),
@@ -175,10 +167,10 @@ def described(ready: Prepared) -> dict[str, Any]:
         "roles": {
             "task": found.roles.task,
             "text": found.roles.text,
-            "label": found.roles.label,
+            "pair": found.roles.pair,
+            "label": found.roles.label_words,
             "reasons": list(found.roles.reasons),
         },
-        "labels": list(ready.task.labels),
         "splits": parts,
         "notes": list(found.notes),
         "lengths": {

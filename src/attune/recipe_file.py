@@ -37,6 +37,7 @@ ALIASES = {
 SHORT = {
     "task": "task.name",
     "text": "data.text",
+    "pair": "data.pair",
     "label": "data.label",
     "model": "model.base",
     "valid": "data.valid",

@@ -80,9 +80,12 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
     from attune.training.update import Learner
 
     knobs = ready.recipe.train
-    model = load.backbone(ready.recipe.model.base, ready.task.head, ready.task.labels, seed=knobs.seed)
+    task = ready.task
+    model = load.backbone(
+        ready.recipe.model.base, task.head, task.labels, seed=knobs.seed, problem=task.problem
+    )
     learner = Learner(
-        ready.task, model, adamw(model.model, weight_decay=knobs.weight_decay), knobs.clip, ready.where
+        task, model, adamw(model.model, weight_decay=knobs.weight_decay), knobs.clip, ready.where
     )
     features = ready.features
     fitting = Fit(
@@ -121,6 +124,9 @@ def _finish(ready: Prepared, run: RunDir, model: Any, event: Any, state: Any) ->
         "peak_memory_mib": machine.peak_memory_mib(),
     }
     run.write("details.json", details)
+    ready.task.finish(model)
+    run.write("task.json", ready.task.state())
+    parity.keep(run, ready.task, model, ready.encoder, ready.rows.tables["test"])
     with files.whole_folder(run.model) as folder:
         load.store(model, ready.tokenizer, folder)
     parity.check(run)

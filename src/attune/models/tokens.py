@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from attune.models import frames
 from attune.recipe import ModelSection
 
 CHUNK = 8192  # texts tokenized in one call: bounds the memory that their offsets take
@@ -23,12 +25,18 @@ class Sequences:
     whole: np.ndarray  # [N] int64: tokens each row has uncut, special tokens included
     kept: np.ndarray  # [N] int64: tokens of it that are read at least once
     unknown: int  # tokens that the vocabulary does not have
+    kinds: np.ndarray | None = None  # [sum of lengths] int32 token types, where there are second texts
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> np.ndarray:
         return self.tokens[self.offsets[index] : self.offsets[index + 1]]
+
+    def kinds_of(self, index: int) -> np.ndarray:
+        """The token types of one sequence."""
+        assert self.kinds is not None
+        return self.kinds[self.offsets[index] : self.offsets[index + 1]]
 
     @property
     def lengths(self) -> np.ndarray:
@@ -48,7 +56,7 @@ class Sequences:
 
 
 class TextEncoder:
-    """Turns texts into sequences of at most `max_tokens` tokens."""
+    """Turns texts, or pairs of texts, into sequences of at most `max_tokens` tokens."""
 
     def __init__(
         self, tokenizer: Any, *, max_tokens: int, long_texts: str = "truncate", overlap: float = 0.25
@@ -56,7 +64,8 @@ class TextEncoder:
         self.tokenizer = tokenizer
         self.long_texts = long_texts
         self.overlap = overlap
-        self.prefix, self.suffix = _frame(tokenizer)
+        self.max_tokens = max_tokens
+        self.prefix, self.suffix = frames.single(tokenizer)
         self.room = max_tokens - len(self.prefix) - len(self.suffix)
         assert self.room > 0, "max_tokens leaves no room for the text"
 
@@ -68,34 +77,23 @@ class TextEncoder:
             tokenizer, max_tokens=knobs.max_tokens, long_texts=knobs.long_texts, overlap=knobs.overlap
         )
 
-    def encode(self, texts: Sequence[str]) -> Sequences:
-        """The sequences of these texts, row by row."""
-        frame = len(self.prefix) + len(self.suffix)
-        flat: list[np.ndarray] = []
-        rows, whole, kept, unknown = [], [], [], 0
-        for row, ids in enumerate(self._ids(texts)):
-            whole.append(len(ids) + frame)
-            kept.append(min(len(ids), len(ids) if self.long_texts == "windows" else self.room) + frame)
-            unknown += int((ids == self.tokenizer.unk_token_id).sum())
-            for piece in self._pieces(ids):
-                flat.append(np.concatenate([self.prefix, piece, self.suffix]))
-                rows.append(row)
-        lengths = [len(piece) for piece in flat]
-        return Sequences(
-            np.concatenate(flat) if flat else np.zeros(0, np.int32),
-            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            np.asarray(rows, np.int64),
-            np.asarray(whole, np.int64),
-            np.asarray(kept, np.int64),
-            unknown,
-        )
+    @cached_property
+    def pair(self) -> frames.PairFrame:
+        """What stands around two texts."""
+        return frames.pair(self.tokenizer)
+
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Sequences:
+        """The sequences of these texts (with their second texts, where given), row by row."""
+        made = self._single(texts) if pairs is None else self._paired(texts, pairs)
+        return collected(list(made), unknown=self.tokenizer.unk_token_id)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Characters (begin, end) of each token of the whole text, without special tokens."""
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         return [(int(begin), int(end)) for begin, end in encoded["offset_mapping"]]
 
-    def _ids(self, texts: Sequence[str]) -> Iterator[np.ndarray]:
+    def ids(self, texts: Sequence[str]) -> Iterator[np.ndarray]:
+        """The token ids of each text, uncut and without special tokens."""
         for first in range(0, len(texts), CHUNK):
             chunk = list(texts[first : first + CHUNK])
             encoded = self.tokenizer(
@@ -108,25 +106,69 @@ class TextEncoder:
             for ids in encoded["input_ids"]:
                 yield np.asarray(ids, dtype=np.int32)
 
-    def _pieces(self, ids: np.ndarray) -> Iterator[np.ndarray]:
-        if len(ids) <= self.room:
+    def windows(self, length: int, room: int) -> Iterator[slice]:
+        """The parts of `length` tokens that are read through windows of `room`, each overlapping the last."""
+        step = max(1, room - int(room * self.overlap))
+        for begin in range(0, max(length - room, 0) + step, step):
+            # the last window is moved back to be full: no sequence of three stray words
+            begin = min(begin, max(length - room, 0))
+            yield slice(begin, min(begin + room, length))
+
+    def _single(self, texts: Sequence[str]) -> Iterator[Encoded]:
+        for ids in self.ids(texts):
+            pieces = [np.concatenate([self.prefix, piece, self.suffix]) for piece in self._pieces(ids, self.room)]
+            kept = len(ids) if self.long_texts == "windows" else min(len(ids), self.room)
+            yield Encoded(pieces, len(ids), kept, len(self.prefix) + len(self.suffix))
+
+    def _paired(self, texts: Sequence[str], pairs: Sequence[str]) -> Iterator[Encoded]:
+        room = self.max_tokens - self.pair.size
+        assert room > 1, "max_tokens leaves no room for two texts"
+        for a, b in zip(self.ids(texts), self.ids(pairs), strict=True):
+            # the longer text gives way; read by windows, the second one keeps at least half of the room
+            for_a = min(len(a), max(room // 2, room - len(b)))
+            for_b = room - for_a
+            first = next(self._pieces(a, for_a)) if for_a else a[:0]
+            made = [self.pair.around(first, piece) for piece in self._pieces(b, for_b)]
+            kept = len(first) + (len(b) if self.long_texts == "windows" else min(len(b), for_b))
+            pieces, kinds = [tokens for tokens, _ in made], [kinds for _, kinds in made]
+            yield Encoded(pieces, len(a) + len(b), kept, self.pair.size, kinds)
+
+    def _pieces(self, ids: np.ndarray, room: int) -> Iterator[np.ndarray]:
+        if len(ids) <= room:
             yield ids
         elif self.long_texts == "truncate":
-            yield ids[: self.room]
+            yield ids[:room]
         elif self.long_texts == "head_tail":
-            head = (self.room + 1) // 2
-            yield np.concatenate([ids[:head], ids[len(ids) - (self.room - head) :]])
+            head = (room + 1) // 2
+            yield np.concatenate([ids[:head], ids[len(ids) - (room - head) :]])
         else:
-            step = max(1, self.room - int(self.room * self.overlap))
-            for begin in range(0, len(ids) - self.room + step, step):
-                # the last window is moved back to be full: no sequence of three stray words
-                begin = min(begin, len(ids) - self.room)
-                yield ids[begin : begin + self.room]
+            for part in self.windows(len(ids), room):
+                yield ids[part]
 
 
-def _frame(tokenizer: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The special tokens before and after a text, read off the tokenizer's own template."""
-    inner = tokenizer("a", add_special_tokens=False)["input_ids"]
-    framed = tokenizer("a")["input_ids"]
-    begin = next(i for i in range(len(framed) + 1) if framed[i : i + len(inner)] == inner)
-    return np.asarray(framed[:begin], np.int32), np.asarray(framed[begin + len(inner) :], np.int32)
+@dataclass(frozen=True)
+class Encoded:
+    """The sequences that one row became."""
+
+    pieces: list[np.ndarray]
+    length: int  # tokens of the uncut row, without special ones
+    kept: int  # of them, read at least once
+    frame: int  # special tokens
+    kinds: list[np.ndarray] | None = None
+
+
+def collected(rows: Sequence[Encoded], *, unknown: int | None) -> Sequences:
+    """The sequences of all rows end to end."""
+    flat = [piece for row in rows for piece in row.pieces]
+    kinds = [kind for row in rows for kind in row.kinds or ()]
+    tokens = np.concatenate(flat) if flat else np.zeros(0, np.int32)
+    lengths = np.asarray([len(piece) for piece in flat], np.int64)
+    return Sequences(
+        tokens,
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        np.repeat(np.arange(len(rows)), [len(row.pieces) for row in rows]).astype(np.int64),
+        np.asarray([row.length + row.frame for row in rows], np.int64),
+        np.asarray([row.kept + row.frame for row in rows], np.int64),
+        0 if unknown is None else int((tokens == unknown).sum()),
+        np.concatenate(kinds) if kinds and any(kind.any() for kind in kinds) else None,
+    )

@@ -9,7 +9,43 @@ from attune.errors import Problem, RecipeError, nearest
 
 CATALOGUE = {
     "classification": "attune.tasks.classification:Classification",
+    "sentiment": "attune.tasks.classification:Sentiment",
+    "multilabel": "attune.tasks.multilabel:Multilabel",
+    "regression": "attune.tasks.regression:Regression",
 }
+# other words of the field for the same tasks
+ALIASES = {
+    "text-classification": "classification",
+    "topic": "classification",
+    "intent": "classification",
+    "nli": "classification",
+    "paraphrase": "classification",
+    "sentiment-analysis": "sentiment",
+    "multi-label": "multilabel",
+    "sts": "regression",
+    "ordinal": "regression",
+    "ner": "tagging",
+    "pos": "tagging",
+    "token-classification": "tagging",
+    "question-answering": "qa",
+    "squad": "qa",
+    "embedding": "similarity",
+    "sentence-similarity": "similarity",
+}
+
+
+def named(name: str) -> str:
+    """The catalogue's name of a task, from any of its names.
+
+    Raises:
+        RecipeError: for a name that is none.
+    """
+    found = ALIASES.get(name.lower(), name)
+    if found not in CATALOGUE:
+        known = f"The tasks are: {', '.join(CATALOGUE)}"
+        fix = nearest(name, [*CATALOGUE, *(alias for alias in ALIASES if ALIASES[alias] in CATALOGUE)])
+        raise RecipeError(Problem("task.name", "no such task", repr(name), fix or known))
+    return found
 
 
 def build(name: str, options: dict[str, Any]) -> Any:
@@ -20,10 +56,7 @@ def build(name: str, options: dict[str, Any]) -> Any:
     """
     from pydantic import ValidationError
 
-    if name not in CATALOGUE:
-        known = f"The tasks are: {', '.join(CATALOGUE)}"
-        raise RecipeError(Problem("task.name", "no such task", repr(name), nearest(name, CATALOGUE) or known))
-    module, _, attribute = CATALOGUE[name].partition(":")
+    module, _, attribute = CATALOGUE[named(name)].partition(":")
     task = getattr(import_module(module), attribute)
     try:
         return task(task.Options(**options))

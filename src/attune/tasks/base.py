@@ -1,32 +1,34 @@
-"""The contract of a task, and the types that flow through it.
+"""The contract of a task: rows in, answers out; the loop, the evaluation and the report know nothing else of it.
 
-    Table -> Features -> Batch -> logits -> loss            (training)
-                          Batch -> logits -> pieces -> predictions -> {metric: value}
+    rows -> Features -> Batch -> logits -> loss                                    (training)
+                        Batch -> logits -> pieces -> predictions -> answers        (prediction)
 
+Rows are tables whose columns are named by role (`text`, `pair`, `words`, `label`), whatever a file called them.
 One row may make several features (windows of a long text), so `predict` answers for features and `join`
 brings the answers back to rows. A batch knows its number of targets before any forward pass, and a loss is a
 SUM over targets: the loop divides once, by the targets of the whole optimizer step, so that the gradient
 cannot depend on how a step is cut.
 
-N rows, F features, W wanted positions of a batch, C classes.
+N rows, F features, U units of a batch, C classes, K statistics.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from attune.data.table import Table
+from attune.metrics import sums
+from attune.metrics.intervals import Difference, Interval
 from attune.models.backbone import Backbone
-from attune.models.stream import Stream
-from attune.models.tokens import Sequences, TextEncoder
+from attune.models.tokens import TextEncoder
+from attune.tasks.features import Batch, Features
 
 
 class Options(BaseModel):
@@ -38,101 +40,127 @@ class Options(BaseModel):
 O = TypeVar("O", bound=Options)  # noqa: E741 - the one letter type of the options
 
 
-@dataclass(frozen=True)
-class Features:
-    """The inputs that rows became, with what is asked of them."""
-
-    sequences: Sequences
-    wanted: np.ndarray  # positions inside each sequence, feature by feature
-    wanted_offsets: np.ndarray  # [F + 1]: feature f asks at wanted[wanted_offsets[f] : wanted_offsets[f + 1]]
-    targets: np.ndarray  # one for each wanted position; -1 where a row has no label
-    weights: np.ndarray  # one for each wanted position; they add up to 1 for each supervised target of a row
-
-    def __len__(self) -> int:
-        return len(self.sequences)
-
-    def count(self, features: np.ndarray) -> float:
-        """How many targets these features hold together."""
-        return float(
-            sum(self.weights[self.wanted_offsets[f] : self.wanted_offsets[f + 1]].sum() for f in features)
-        )
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some features as one stream, longest first."""
-
-    features: np.ndarray  # [B] which ones, in the stream's order
-    stream: Stream
-    wanted: Tensor  # [W] positions in the stream, ascending
-    targets: Tensor  # [W]
-    weights: Tensor  # [W] float32
-    count: float  # targets in it: the sum of the weights
-
-
-def batch_of(features: Features, chosen: np.ndarray) -> Batch:
-    """The batch of the chosen features."""
-    order = chosen[np.argsort(-features.sequences.lengths[chosen], kind="stable")]
-    stream = Stream.of([features.sequences[f] for f in order])
-    spans = [np.arange(features.wanted_offsets[f], features.wanted_offsets[f + 1]) for f in order]
-    flat = np.concatenate(spans)
-    places = np.concatenate(
-        [start + features.wanted[span] for start, span in zip(stream.starts, spans, strict=True)]
-    )
-    weights = features.weights[flat]
-    return Batch(
-        order,
-        stream,
-        torch.from_numpy(places.astype(np.int64)),
-        torch.from_numpy(features.targets[flat]),
-        torch.from_numpy(weights.astype(np.float32)),
-        float(weights.sum()),
-    )
-
-
 class Task(ABC, Generic[O]):
-    """A task: options, label set, encoding, loss, predictions, score; read top to bottom in its file."""
+    """A task: options, rows, encoding, loss, predictions, answers, score; read top to bottom in its file."""
 
     name: ClassVar[str]
     head: ClassVar[str]  # the key of models.load.HEADS: a transformers class that anyone can load
-    main_metric: ClassVar[str]  # higher is better, always
+    problem: ClassVar[str] = ""  # transformers' problem_type of a classification head
+    main_metric: ClassVar[str]  # judges the run; higher is better, always
+    shown: ClassVar[tuple[str, ...]]  # the metrics that the terminal shows, the main one first
+    whole_step: ClassVar[bool] = False  # True where the loss compares the rows of a step with each other
     labels: tuple[str, ...] = ()
 
     def __init__(self, options: O) -> None:
         self.options = options
 
+    # What is learned
+
     @abstractmethod
-    def learn(self, rows: Table, column: str) -> None:
+    def learn(self, rows: Table) -> None:
         """Takes the label set from the training rows."""
 
     @abstractmethod
-    def gold(self, rows: Table, column: str) -> np.ndarray:
-        """What the rows' labels are as targets."""
+    def gold(self, rows: Table) -> Any:
+        """What the rows' labels are as targets, one for each row: an array [N, ...] or a list."""
 
     @abstractmethod
-    def encode(self, texts: Sequence[str], encoder: TextEncoder, gold: np.ndarray | None = None) -> Features:
-        """The features of these texts, with their targets where they are known."""
+    def counts(self, gold: Any) -> dict[str, int]:
+        """How often each label stands in the targets of some rows."""
+
+    @abstractmethod
+    def encode(self, rows: Table, encoder: TextEncoder, gold: Any = None) -> Features:
+        """The features of these rows, with their targets where they are known."""
+
+    # How it is learned
 
     @abstractmethod
     def logits(self, model: Backbone, batch: Batch) -> Tensor:
-        """The head's answers [W, C] at the wanted positions."""
+        """The head's answers."""
 
     @abstractmethod
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """The summed loss over the batch's targets, a scalar."""
 
-    @abstractmethod
-    def predict(self, logits: Tensor) -> np.ndarray:
-        """The answers for the batch's features, one row each, float64."""
+    # What is answered
 
     @abstractmethod
-    def join(self, pieces: np.ndarray, features: Features) -> np.ndarray:
-        """The predictions for rows, from the answers for features."""
+    def predict(self, logits: Tensor, batch: Batch) -> list[Any]:
+        """The pieces of the answers, one for each feature of the batch, in its order."""
 
     @abstractmethod
-    def score(self, gold: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
-        """Every metric of these predictions, `main_metric` and `loss`-like ones among them."""
+    def join(self, pieces: Sequence[Any], features: Features) -> Any:
+        """The predictions for rows, an array [N, ...] or a list, from the pieces of all features in order."""
+
+    @abstractmethod
+    def answer(self, prediction: Any, row: dict[str, Any]) -> Any:
+        """A prediction as a person or a program reads it: a dataclass whose first field is `label`."""
+
+    @abstractmethod
+    def told(self, gold: Any) -> Any:
+        """The target of one row in the form of an answer's `label`."""
+
+    def settle(self, gold: Any, predictions: Any) -> None:
+        """Decides what validation rows decide (thresholds); most tasks have nothing of the kind."""
+
+    def finish(self, model: Backbone) -> None:
+        """Last touches to the trained model before it is stored; most tasks have none."""
+
+    def state(self) -> dict[str, Any]:
+        """What was learned and settled, as JSON; `restore` takes it back."""
+        return {"labels": list(self.labels)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` gave."""
+        self.labels = tuple(state["labels"])
+
+    # How good it is
+
+    @abstractmethod
+    def statistics(self, gold: Any, predictions: Any) -> np.ndarray:
+        """[N, K] what each row adds to the metrics."""
+
+    @abstractmethod
+    def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
+        """Every metric, from sums [..., K] of the statistics."""
+
+    def score(self, gold: Any, predictions: Any) -> dict[str, float]:
+        """Every metric of these predictions, `main_metric` among them."""
+        found = self.scores(self.statistics(gold, predictions).sum(0))
+        return {name: float(value) for name, value in found.items()}
+
+    def measured(self, gold: Any, predictions: Any, *, seed: int) -> dict[str, Interval]:
+        """Every metric with its 95 % interval."""
+        return sums.of_sums(self.statistics(gold, predictions), self.scores, seed=seed)
+
+    def compared(self, gold: Any, ours: Any, theirs: Any, *, metric: str, seed: int) -> Difference:
+        """How much better `ours` is than `theirs` on the same rows."""
+        a, b = self.statistics(gold, ours), self.statistics(gold, theirs)
+        return sums.paired_sums(a, b, self.scores, metric=metric, seed=seed)
+
+    @abstractmethod
+    def severity(self, gold: Any, predictions: Any) -> np.ndarray:
+        """[N] how bad the answer for each row is; 0 where it is right. The report shows the worst ones."""
+
+    @property
+    def judged_by(self) -> tuple[str, ...]:
+        """The metrics in which the model is compared with baselines, the main one first."""
+        return (self.main_metric,)
+
+    def explained(self, prediction: Any) -> int | None:
+        """The class whose words are looked for in a mistake; None where the head has no classes."""
+        return None
+
+    def details(self, gold: Any, predictions: Any) -> dict[str, Any]:
+        """What the report shows beside the metrics, as JSON."""
+        return {}
 
     @abstractmethod
     def examples(self) -> dict[str, Any]:
-        """Awkward rows for the conformance suite: `{"texts": [...], "labels": [...]}`."""
+        """Awkward rows for the conformance suite, by role: `{"text": [...], "label": [...]}`."""
+
+    def record(self, prediction: Any, row: dict[str, Any], gold: Any) -> dict[str, Any]:
+        """A row of `predictions/*.jsonl`: the row's own cells, what is true, what was predicted."""
+        answer = asdict(self.answer(prediction, row))
+        inputs = {name: cell for name, cell in row.items() if name != "label"}
+        return {**inputs, "label": self.told(gold), "predicted": answer.pop("label"), **answer}

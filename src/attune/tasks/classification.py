@@ -1,13 +1,13 @@
-"""Classification of texts into one of several labels: topic, intent, spam, sentiment.
+"""Classification of texts, or pairs of texts, into one of several labels: topic, intent, spam, entailment.
 
-The head reads the first position, as BERT's does (Devlin et al. 2019); the loss is the cross entropy of the
-label. A text read through several windows counts once: its windows share its weight, and its prediction is
-the mean of theirs.
+The head is transformers' own and reads where its family does (first token, last token, end of sequence); the
+loss is the cross entropy of the label. Sentiment is this task under its own name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -16,10 +16,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from attune.data.table import Table
+from attune.metrics import calibration, intervals
 from attune.metrics import labels as metrics
 from attune.models.backbone import Backbone
 from attune.models.tokens import TextEncoder
-from attune.tasks import base
+from attune.tasks import base, texts
+from attune.tasks.features import Batch, Features
 
 
 class Options(base.Options):
@@ -31,75 +33,134 @@ class Options(base.Options):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each target spread over all labels")
 
 
+@dataclass(frozen=True)
+class Classified:
+    """The label of a text, and how probable each is."""
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
 class Classification(base.Task[Options]):
     """One label for each text."""
 
     name = "classification"
     head = "classification"
+    problem = "single_label_classification"
     main_metric = "f1_macro"
+    shown = ("f1_macro", "accuracy", "matthews_correlation", "log_loss", "ece")
     Options = Options
 
-    def learn(self, rows: Table, column: str) -> None:
+    def learn(self, rows: Table) -> None:
         """Takes the labels of the rows, sorted by name (by value where all are whole numbers)."""
-        names = sorted({label_name(value) for value in rows.column(column)})
+        names = sorted(set(rows.column("label")))
         if all(name.lstrip("-").isdigit() for name in names):
             names.sort(key=int)
         self.labels = tuple(names)
 
-    def gold(self, rows: Table, column: str) -> np.ndarray:
+    def gold(self, rows: Table) -> np.ndarray:
         """The index of each row's label, [N] int64."""
         index = {name: place for place, name in enumerate(self.labels)}
-        return np.asarray([index[label_name(value)] for value in rows.column(column)], dtype=np.int64)
+        return np.asarray([index[name] for name in rows.column("label")], dtype=np.int64)
 
-    def encode(
-        self, texts: Sequence[str], encoder: TextEncoder, gold: np.ndarray | None = None
-    ) -> base.Features:
-        """One feature for each text or window; the first position is wanted."""
-        sequences = encoder.encode(texts)
-        windows = np.bincount(sequences.rows, minlength=len(texts))
-        targets = np.full(len(sequences), -1) if gold is None else gold[sequences.rows]
-        weights = 1.0 / windows[sequences.rows]
+    def counts(self, gold: np.ndarray) -> dict[str, int]:
+        """Rows of each label."""
+        counted = np.bincount(gold, minlength=len(self.labels))
+        return {name: int(n) for name, n in zip(self.labels, counted, strict=True) if n}
+
+    def encode(self, rows: Table, encoder: TextEncoder, gold: np.ndarray | None = None) -> Features:
+        """One feature for each text or window."""
+        weights = None
         if gold is not None and self.options.class_weights == "balanced":
             counts = np.bincount(gold, minlength=len(self.labels))
-            weights *= (len(gold) / (len(self.labels) * np.maximum(counts, 1)))[targets]
-        return base.Features(
-            sequences,
-            wanted=np.zeros(len(sequences), np.int64),
-            wanted_offsets=np.arange(len(sequences) + 1),
-            targets=targets.astype(np.int64),
-            weights=weights,
-        )
+            weights = (len(gold) / (len(self.labels) * np.maximum(counts, 1)))[gold]
+        return texts.encode(rows, encoder, gold, weights)
 
-    def logits(self, model: Backbone, batch: base.Batch) -> Tensor:
-        """The classification head's logits, [W, C]."""
-        return model.classify(batch.stream, batch.wanted)
+    def logits(self, model: Backbone, batch: Batch) -> Tensor:
+        """The classification head's logits, [B, C]."""
+        return model.classify(batch.stream)
 
-    def loss(self, logits: Tensor, batch: base.Batch) -> Tensor:
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """The weighted sum of the cross entropies."""
-        each = functional.cross_entropy(
-            logits, batch.targets, reduction="none", label_smoothing=self.options.label_smoothing
-        )
+        smoothing = self.options.label_smoothing
+        each = functional.cross_entropy(logits, batch.targets, reduction="none", label_smoothing=smoothing)
         return (each * batch.weights).sum()
 
-    def predict(self, logits: Tensor) -> np.ndarray:
-        """Probabilities, [W, C]."""
-        return np.asarray(logits.double().softmax(dim=-1).numpy())
+    def predict(self, logits: Tensor, batch: Batch) -> list[Any]:
+        """The probabilities [C] of each feature."""
+        return list(logits.double().softmax(dim=-1).numpy())
 
-    def join(self, pieces: np.ndarray, features: base.Features) -> np.ndarray:
+    def join(self, pieces: Sequence[Any], features: Features) -> np.ndarray:
         """The mean over each row's windows, [N, C]."""
-        rows = features.sequences.rows
-        total = np.zeros((len(features.sequences.whole), pieces.shape[1]))
-        np.add.at(total, rows, pieces)
-        return np.asarray(total / np.bincount(rows, minlength=len(total))[:, None])
+        return texts.mean_of_windows(pieces, features)
+
+    def answer(self, prediction: np.ndarray, row: dict[str, Any]) -> Classified:
+        """The most probable label."""
+        best = int(prediction.argmax())
+        held = {name: round(float(p), 6) for name, p in zip(self.labels, prediction, strict=True)}
+        return Classified(self.labels[best], held[self.labels[best]], held)
+
+    def told(self, gold: Any) -> str:
+        """The label's name."""
+        return self.labels[int(gold)]
+
+    def statistics(self, gold: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        """[N, C * C] the cell of the confusion matrix that each row falls into."""
+        cells = gold * len(self.labels) + predictions.argmax(1)
+        return np.eye(len(self.labels) ** 2)[cells]
+
+    def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
+        """The metrics that count labels."""
+        size = len(self.labels)
+        matrix = np.asarray(totals).reshape(*np.shape(totals)[:-1], size, size)
+        return {name: metric(matrix) for name, metric in metrics.COUNTED.items()}
 
     def score(self, gold: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
-        """The metrics of `metrics.labels.score`."""
+        """The metrics of `metrics.labels.score`, those of the probabilities among them."""
         return metrics.score(gold, predictions, len(self.labels))
+
+    def measured(
+        self, gold: np.ndarray, predictions: np.ndarray, *, seed: int
+    ) -> dict[str, intervals.Interval]:
+        """Every metric with its interval."""
+        return intervals.bootstrap(gold, predictions, len(self.labels), seed=seed)
+
+    def compared(
+        self, gold: np.ndarray, ours: np.ndarray, theirs: np.ndarray, *, metric: str, seed: int
+    ) -> intervals.Difference:
+        """The paired comparison, by cells of rows that agree."""
+        return intervals.paired(gold, ours, theirs, len(self.labels), metric=metric, seed=seed)
+
+    def severity(self, gold: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        """How sure the model was of its wrong label."""
+        return np.where(predictions.argmax(1) == gold, 0.0, predictions.max(1))
+
+    @property
+    def judged_by(self) -> tuple[str, ...]:
+        """Macro-F1, and accuracy, which everyone understands."""
+        return ("f1_macro", "accuracy")
+
+    def explained(self, prediction: np.ndarray) -> int:
+        """The predicted class."""
+        return int(prediction.argmax())
+
+    def details(self, gold: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
+        """Scores of each label, confusion, calibration, and the curves where there are two labels."""
+        matrix = metrics.confusion(gold, predictions.argmax(1), len(self.labels))
+        two = len(self.labels) == 2
+        return {
+            "per_class": metrics.per_class(matrix, self.labels),
+            "confusion": matrix.tolist(),
+            "calibration": calibration.reliability(gold, predictions),
+            "roc": metrics.roc_curve(gold, predictions[:, 1]) if two else None,
+            "pr": metrics.precision_recall_curve(gold, predictions[:, 1]) if two else None,
+        }
 
     def examples(self) -> dict[str, Any]:
         """Ragged rows: one word, many, none, punctuation, more words than a short model can read."""
         return {
-            "texts": [
+            "text": [
                 "good",
                 "not good at all , it broke",
                 "",
@@ -108,12 +169,11 @@ class Classification(base.Task[Options]):
                 "very very good good",
                 "bad",
             ],
-            "labels": ["yes", "no", "maybe", "no", "maybe", "yes", "no"],
+            "label": ["yes", "no", "maybe", "no", "maybe", "yes", "no"],
         }
 
 
-def label_name(value: Any) -> str:
-    """The name of a label cell: text as it stands, true and false as JSON writes them, numbers plainly."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+class Sentiment(Classification):
+    """Classification whose labels are moods; the report speaks of them as such."""
+
+    name = "sentiment"

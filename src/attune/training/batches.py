@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from attune.tasks.base import Features
+from attune.tasks.features import Features
 
 
 def steps_of(features: Features, *, batch: int, by: str, seed: int, epoch: int) -> list[np.ndarray]:

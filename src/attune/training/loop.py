@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from attune.recipe import TrainSection
-from attune.tasks.base import Features, Task, batch_of
+from attune.tasks.base import Task
+from attune.tasks.features import Features, batch_of
 from attune.training import batches
 from attune.training.checkpoint import State, Store
 from attune.training.events import Evaluated, Evaluating, Event, Finished, Saved, Stepped
@@ -30,7 +31,7 @@ class Fit:
     learner: Learner
     train: Features
     valid: Features
-    valid_gold: np.ndarray
+    valid_gold: Any
     knobs: TrainSection  # epochs and lr are numbers here, never auto
     store: Store
 
@@ -114,9 +115,9 @@ def _step(run: Fit, part: np.ndarray, step: int, total: int, epoch: float) -> St
     began = time.monotonic()
     # The step alone decides the random numbers: a resumed run draws the same ones.
     torch.manual_seed(knobs.seed * 1_000_003 + step)
+    tokens = 2**62 if run.learner.task.whole_step else knobs.micro_tokens
     micro = (
-        batch_of(run.train, chosen)
-        for chosen in batches.micro_batches(run.train, part, tokens=knobs.micro_tokens)
+        batch_of(run.train, chosen) for chosen in batches.micro_batches(run.train, part, tokens=tokens)
     )
     lr = float(knobs.lr) * factor(knobs.schedule, step - 1, total, round(total * knobs.warmup))
     done = update(run.learner, micro, count=run.train.count(part), lr=lr)
@@ -139,11 +140,11 @@ def _step(run: Fit, part: np.ndarray, step: int, total: int, epoch: float) -> St
 def _evaluate(run: Fit, epoch: float) -> Iterator[Event]:
     state, learner = run.state, run.learner
     began = time.monotonic()
-    answers: list[np.ndarray] = []
+    answers: list[Any] = []
     for share in predicted(learner.task, learner.model, run.valid, answers.append):
         yield Evaluating(state.step, share)
-    predictions = learner.task.join(np.concatenate(answers), run.valid)
-    scores = learner.task.score(run.valid_gold, predictions)
+    learner.task.settle(run.valid_gold, answers[0])
+    scores = learner.task.score(run.valid_gold, answers[0])
     score, loss = scores[learner.task.main_metric], scores.get("log_loss", 0.0)
     best = (score, -loss) > (state.best_score, -state.best_loss)
     if best:
@@ -158,24 +159,33 @@ def _evaluate(run: Fit, epoch: float) -> Iterator[Event]:
 
 
 def predicted(
-    task: Task[Any], model: Any, features: Features, take: Callable[[np.ndarray], None]
+    task: Task[Any], model: Any, features: Features, take: Callable[[Any], None]
 ) -> Iterator[float]:
-    """Predicts all features, longest first; hands `take` one array [F, ...] in the features' order.
+    """Predicts all rows, longest features first, and hands `take` their predictions in the rows' order.
 
     Yields:
         The share that is done, now and then.
     """
     model.model.eval()
     parts = list(batches.micro_batches(features, np.arange(len(features)), tokens=EVALUATION_TOKENS))
-    answers, order = [], []
+    pieces: list[Any] = [None] * len(features)
     for done, chosen in enumerate(parts, start=1):
         batch = batch_of(features, chosen)
         with torch.inference_mode():
-            answers.append(task.predict(task.logits(model, batch)))
-        order.append(batch.features)
+            answers = task.predict(task.logits(model, batch), batch)
+        for feature, piece in zip(batch.features, answers, strict=True):
+            pieces[feature] = piece
         if done % GRANULE == 0:
             yield done / len(parts)
-    take(np.concatenate(answers)[np.argsort(np.concatenate(order), kind="stable")])
+    take(task.join(pieces, features))
+
+
+def predictions(task: Task[Any], model: Any, features: Features) -> Any:
+    """The predictions for all rows of these features, in their order."""
+    taken: list[Any] = []
+    for _ in predicted(task, model, features, taken.append):
+        pass
+    return taken[0]
 
 
 def _save(run: Fit) -> Saved:

@@ -1,0 +1,91 @@
+"""What rows become before the model sees them: features, and batches of features as one stream.
+
+N rows, F features (sequences), U units (what is asked of a feature: one label, the tag of one word, ...),
+B sequences of a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attune.models.stream import Stream
+from attune.models.tokens import Sequences
+
+
+@dataclass(frozen=True)
+class Features:
+    """The inputs that rows became, with what is asked of them."""
+
+    sequences: Sequences
+    wanted: np.ndarray  # [U] position of each unit inside its sequence, feature by feature
+    wanted_offsets: np.ndarray  # [F + 1]: feature f asks at wanted[wanted_offsets[f] : wanted_offsets[f + 1]]
+    targets: np.ndarray  # [U, ...] one for each unit; -1 where a row has no label
+    weights: np.ndarray  # [U] they add up to 1 for each supervised target of a row
+    private: Any = None  # what only the task's own `loss`, `predict` and `join` need
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def units(self, features: np.ndarray) -> np.ndarray:
+        """The numbers of all units of these features, feature by feature."""
+        spans = [np.arange(self.wanted_offsets[f], self.wanted_offsets[f + 1]) for f in features]
+        return np.concatenate(spans) if spans else np.zeros(0, np.int64)
+
+    def count(self, features: np.ndarray) -> float:
+        """How many targets these features hold together."""
+        return float(self.weights[self.units(features)].sum())
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some features as one stream, longest first."""
+
+    source: Features
+    features: np.ndarray  # [B] which ones, in the stream's order
+    stream: Stream
+    units: np.ndarray  # [U] which units of the source, in the stream's order
+    wanted: Tensor  # [U] positions in the stream, ascending
+    targets: Tensor  # [U, ...]
+    weights: Tensor  # [U] float32
+    count: float  # targets in it: the sum of the weights
+
+    @property
+    def asked(self) -> list[int]:
+        """[B] how many units each feature has."""
+        offsets = self.source.wanted_offsets
+        return [int(offsets[f + 1] - offsets[f]) for f in self.features]
+
+
+def one_each(sequences: Sequences, targets: np.ndarray, weights: np.ndarray, private: Any = None) -> Features:
+    """Features of which each is asked one thing as a whole (a label, a number, a span)."""
+    size = len(sequences)
+    return Features(
+        sequences, np.zeros(size, np.int64), np.arange(size + 1), targets, weights.astype(np.float64), private
+    )
+
+
+def batch_of(features: Features, chosen: np.ndarray) -> Batch:
+    """The batch of the chosen features."""
+    order = chosen[np.argsort(-features.sequences.lengths[chosen], kind="stable")]
+    sequences = features.sequences
+    kinds = None if sequences.kinds is None else [sequences.kinds_of(f) for f in order]
+    stream = Stream.of([sequences[f] for f in order], kinds)
+    units = features.units(order)
+    asked = np.diff(features.wanted_offsets)[order]
+    places = np.repeat(stream.starts, asked) + features.wanted[units]
+    weights = features.weights[units]
+    return Batch(
+        features,
+        order,
+        stream,
+        units,
+        torch.from_numpy(places.astype(np.int64)),
+        torch.from_numpy(features.targets[units]),
+        torch.from_numpy(weights.astype(np.float32)),
+        float(weights.sum()),
+    )
