@@ -10,6 +10,7 @@ from attune.data.checks import examine
 from attune.data.profile import histogram, profile
 from attune.data.read import read, read_splits
 from attune.data.roles import Roles, infer
+from attune.data.rows import canonical, splits
 from attune.data.table import Table
 from attune.errors import DataError, RecipeError
 
@@ -87,9 +88,41 @@ def test_what_cannot_be_told_is_asked_with_the_flags_to_give() -> None:
         infer(table(a=["1", "2", "3"], b=["4", "5", "6"]))
 
 
-def test_pairs_of_texts_are_not_read_as_one() -> None:
-    with pytest.raises(DataError, match="pair of texts"):
-        infer(table(premise=sentences(6), hypothesis=sentences(6), label=list("ababab")))
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("premise", "hypothesis"),
+        ("Sentence_1", "Sentence_2"),
+        ("question1", "question2"),
+        ("text_a", "text_b"),
+    ],
+)
+def test_pairs_of_texts_are_found_by_their_names(one: str, other: str) -> None:
+    rows = table(**{one: sentences(6), other: sentences(6)[::-1], "label": list("ababab")})
+    roles = infer(rows)
+    assert (roles.text, roles.pair, roles.label) == (one, other, "label")
+    made = canonical(rows, roles)
+    assert made.columns == ("text", "pair", "label")
+    assert made.row(0) == {"text": LONG.format(0), "pair": LONG.format(5), "label": "a"}
+    assert made.lines == rows.lines
+
+
+def test_a_pair_without_known_names_needs_one_flag() -> None:
+    rows = table(column1=sentences(8), column2=sentences(8), column3=["a", "b"] * 4)
+    roles = infer(rows, pair="column2")
+    assert (roles.text, roles.pair, roles.label) == ("column1", "column2", "column3")
+    with pytest.raises(DataError, match="--pair COLUMN"):
+        infer(rows)
+
+
+def test_a_column_that_a_split_lacks_is_named_unless_it_is_the_label() -> None:
+    roles = infer(table(text=sentences(4), label=list("abab")))
+    assert canonical(table(text=["x"]), roles).columns == ("text",)
+    with pytest.raises(DataError, match="Did you mean 'lable'"):
+        canonical(table(text=["x"], lable=["a"]), roles)
+    with pytest.raises(DataError, match="no column 'text' for the text"):
+        splits({"test": table("t.csv", review=["x"], label=["a"])}, roles)
+    assert canonical(table(text=["x"], lable=["a"]), roles, labels=False).columns == ("text",)
 
 
 def test_measurements_and_several_labels_are_said_to_be_unavailable() -> None:

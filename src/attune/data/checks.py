@@ -6,11 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from attune.data import findings as find
-from attune.data.findings import Finding
 from attune.data.looks import is_missing, label_name
 from attune.data.problems import SHOWN, count, listed, some
 from attune.data.roles import Roles
-from attune.data.table import Table
+from attune.data.table import Finding, Table
 from attune.errors import DataError, Problem, nearest
 
 __all__ = ["Finding", "examine"]

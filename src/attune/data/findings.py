@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
@@ -14,23 +12,9 @@ from attune.data.duplicates import group_near_duplicates
 from attune.data.looks import label_name
 from attune.data.problems import SHOWN, count, some
 from attune.data.roles import Roles
-from attune.data.table import Table
+from attune.data.table import Finding, Table
 
 FEW = 10  # rows of a label, below which a note says so
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that a check found: told, kept with the run, and not in the way."""
-
-    check: str  # empty, unlabelled, rare_label, label_variants, duplicates, conflicts, leaks, ...
-    level: str  # note, warning or error
-    sentence: str
-    rows: tuple[str, ...] = ()  # the first places: `reviews.csv:12`
-
-    def as_dict(self) -> dict[str, Any]:
-        """The finding as JSON."""
-        return asdict(self)
 
 
 def places(table: Table, rows: Iterable[int]) -> tuple[str, ...]:

@@ -28,6 +28,16 @@ PAIRS = [
     ("question1", "question2"),
     ("sentence1", "sentence2"),
     ("text1", "text2"),
+    ("sentence a", "sentence b"),
+    ("text a", "text b"),
+    ("s1", "s2"),
+    ("1 string", "2 string"),  # MRPC
+    ("text", "text pair"),
+    ("question", "sentence"),  # QNLI
+    ("question", "passage"),  # BoolQ
+    ("query", "passage"),
+    ("query", "document"),
+    ("claim", "evidence"),
 ]
 KNOWN_NAMES = {*TEXT_NAMES, *LABEL_NAMES, *BESIDE_NAMES, *(name for pair in PAIRS for name in pair)}
 

@@ -1,11 +1,25 @@
-"""Rows as they stand in a file: named columns of cells, and the line that each row starts on."""
+"""Rows: named columns of cells, the line that each row starts on, and what was found on the way."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check found: told, kept with the run, and not in the way."""
+
+    check: str  # empty, unlabelled, rare_label, label_variants, duplicates, conflicts, leaks, spans, ...
+    level: str  # note, warning or error
+    sentence: str
+    rows: tuple[str, ...] = ()  # the first places: `reviews.csv:12`
+
+    def as_dict(self) -> dict[str, Any]:
+        """The finding as JSON."""
+        return asdict(self)
 
 
 class Content(NamedTuple):
@@ -15,6 +29,7 @@ class Content(NamedTuple):
     cells: dict[str, list[Any]]
     lines: list[int]
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,8 @@ class Table:
     lines: list[int]  # 1-based line on which each row starts; number of the row where there are no lines
     sha256: str  # of the file as it lies on the disk; of the cells where there is no single file
     notes: tuple[str, ...] = ()  # what was decided or repaired while reading, as sentences
+    findings: tuple[Finding, ...] = ()  # flaws that were met and mended on the way, with their places
+    names: tuple[str, ...] = ()  # what numbered labels are called, where a list of names lies beside the file
 
     def __post_init__(self) -> None:
         assert tuple(self.cells) == self.columns, "cells and columns must name the same columns"
