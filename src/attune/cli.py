@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -71,7 +71,7 @@ def train(
             return
         folder = run.start(ready, out)
         screen.say(f"  run       {folder.path}\n")
-        _follow(screen, run.train(ready, folder), str(folder.path))
+        _follow(screen, run.train(ready, folder), str(folder.path), ready.task.shown)
         screen.results(folder)
 
 
@@ -83,7 +83,7 @@ def resume(name: RunName, quiet: Quiet = False, as_json: Json = False) -> None:
 
         ready, folder = run.reopen(name)
         screen.say(f"attune resume {folder.path}")
-        _follow(screen, run.train(ready, folder), str(folder.path))
+        _follow(screen, run.train(ready, folder), str(folder.path), ready.task.shown)
         screen.results(folder)
 
 
@@ -142,7 +142,7 @@ def demo() -> None:
     train(str(sample))
 
 
-def _follow(screen: Screen, events: Iterator[Any], name: str) -> None:
+def _follow(screen: Screen, events: Iterator[Any], name: str, shown: Sequence[str]) -> None:
     """Draws the run; Ctrl-C and SIGTERM leave the loop, which saves, and a second one stops at once."""
     stop: list[int] = []
 
@@ -153,7 +153,7 @@ def _follow(screen: Screen, events: Iterator[Any], name: str) -> None:
 
     before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        screen.follow(_until(events, stop))
+        screen.follow(_until(events, stop), shown)
     finally:
         for number, held in before.items():
             signal.signal(number, held)

@@ -10,6 +10,7 @@ import numpy as np
 
 from attune import tasks
 from attune.data import checks, profile, read, roles, split
+from attune.data import rows as by_role
 from attune.data.checks import Finding
 from attune.data.roles import Roles
 from attune.data.table import Table
@@ -27,7 +28,6 @@ class Rows:
 
     recipe: Recipe  # task and columns named
     tables: dict[str, Table]  # canonical: `text`, perhaps `pair` and `words`, `label`
-    files: dict[str, Table]  # as they were read
     roles: Roles
     findings: list[Finding]
     notes: tuple[str, ...]
@@ -44,22 +44,30 @@ def rows(recipe: Recipe) -> Rows:
         DataError: with every problem of the data.
     """
     knobs = recipe.data
-    task = recipe.task.name if recipe.task.name == "auto" else tasks.named(recipe.task.name)
+    name = recipe.task.name if recipe.task.name == "auto" else tasks.named(recipe.task.name)
     files = read.read_splits(knobs.train, valid=knobs.valid, test=knobs.test, encoding=knobs.encoding)
     if "train" not in files:
         raise DataError(
             Problem(knobs.train, "there are no training rows", ", ".join(files), "Add a train file")
         )
-    found = roles.infer(files["train"], task=task, text=knobs.text, pair=knobs.pair, label=knobs.label)
-    tables, findings = checks.examine(files, found, rare=knobs.rare_labels, split=len(files) < 3)
+    asked = tasks.PRESETS.get(name, name)
+    found = roles.infer(files["train"], task=asked, text=knobs.text, pair=knobs.pair, label=knobs.label)
+    files, findings = checks.examine(files, found, rare=knobs.rare_labels, split=len(files) < 3)
+    tables = by_role.splits(files, found)
     missing = {part: share for part, share in _shares(recipe).items() if part not in tables}
     notes = tuple(note for table in tables.values() for note in table.notes)
     if missing:
-        parts = split.parts(tables["train"], found.task, missing, seed=recipe.train.seed)
-        tables = {**tables, **parts}
-    resolved = recipe.updated("task", name=found.task)
-    resolved = resolved.updated("data", text=found.text, pair=found.pair, label=found.label_words)
-    return Rows(resolved, tables, files, found, findings, notes)
+        tables = {**tables, **_split(tables["train"], missing, seed=recipe.train.seed)}
+    resolved = recipe.updated("task", name=name if name in tasks.PRESETS else found.task)
+    resolved = resolved.updated("data", **found.knobs)
+    return Rows(resolved, tables, found, findings, notes)
+
+
+def _split(train: Table, missing: dict[str, float], *, seed: int) -> dict[str, Table]:
+    groups = split.group_near_duplicates(train.column("text"))
+    shares = {"train": 1.0 - sum(missing.values()), **missing}
+    parts = split.split(groups, [str(label) for label in train.column("label")], shares, seed=seed)
+    return {part: train.take(indices) for part, indices in parts.items()}
 
 
 def _shares(recipe: Recipe) -> dict[str, float]:
@@ -168,9 +176,10 @@ def described(ready: Prepared) -> dict[str, Any]:
             "task": found.roles.task,
             "text": found.roles.text,
             "pair": found.roles.pair,
-            "label": found.roles.label_words,
+            "label": found.roles.knobs["label"],
             "reasons": list(found.roles.reasons),
         },
+        "labels": list(ready.task.counts(ready.gold["train"])),
         "splits": parts,
         "notes": list(found.notes),
         "lengths": {

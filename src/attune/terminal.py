@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from attune.errors import AttuneError
+from attune.report.wording import baseline_name, metric_name
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -27,6 +28,7 @@ class Screen:
 
     def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
         self.quiet, self.as_json = quiet, as_json
+        self.shown: Sequence[str] = ()
         self.err = Console(stderr=True, highlight=False, soft_wrap=True)
         self.out = Console(highlight=False, soft_wrap=True)
 
@@ -57,11 +59,12 @@ class Screen:
             if finding.rows:
                 self.say(f"      {', '.join(finding.rows[:5])}{' ...' if len(finding.rows) > 5 else ''}")
         self.say(
-            "  Say otherwise: --text --label --model --valid --test, or train.lr=...; plan only: --dry-run"
+            "  Say otherwise: --task --text --label --model --valid --test, or train.lr=...; plan only: --dry-run"
         )
 
-    def follow(self, events: Iterator[Event]) -> None:
-        """Draws a run while it runs."""
+    def follow(self, events: Iterator[Event], shown: Sequence[str] = ()) -> None:
+        """Draws a run while it runs; of an evaluation the metrics that are `shown`."""
+        self.shown = shown
         if self.as_json:
             for event in events:
                 self.json(event.as_dict())
@@ -91,7 +94,7 @@ class Screen:
         elif isinstance(event, Evaluating):
             progress.update(task, text=f"step {event.step}: evaluating {event.done:.0%}")
         elif isinstance(event, Evaluated):
-            progress.console.print(evaluated(event), markup=False)
+            progress.console.print(evaluated(event, self.shown), markup=False)
         elif isinstance(event, Measuring):
             progress.update(task, completed=1.0, text=event.what)
         elif isinstance(event, Finished):
@@ -106,7 +109,7 @@ class Screen:
                 last = event.seconds
                 self.say(stepped(event))
             elif isinstance(event, Evaluated):
-                self.say(evaluated(event))
+                self.say(evaluated(event, self.shown))
 
     def results(self, run: RunDir) -> None:
         """The final table, the verdict, the paths."""
@@ -116,9 +119,9 @@ class Screen:
             return
         self.say(f"\n{state['reason']}; best at step {state['best_step']}, {clock(state['seconds'])}")
         if not self.quiet:
-            self.out.print(_table(metrics))
+            self.out.print(_table(metrics, run.read("details.json")["shown"]))
         for comparison in metrics["comparisons"]:
-            if comparison["metric"] == next(iter(metrics["comparisons"]))["metric"]:
+            if comparison["metric"] == metrics["comparisons"][0]["metric"]:
                 self.out.print(f"  {comparison['sentence']}", markup=False)
         self.out.print(f"  model   {run.model}", markup=False)
         self.out.print(f"  report  {run.path / 'report.html'}", markup=False)
@@ -134,12 +137,11 @@ def stepped(event: Any) -> str:
     )
 
 
-def evaluated(event: Any) -> str:
-    """An evaluation in one line."""
-    shown = {"f1_macro": "macro-F1", "accuracy": "accuracy", "log_loss": "loss"}
-    scores = "  ".join(
-        f"{name} {event.metrics[key]:.3f}" for key, name in shown.items() if key in event.metrics
-    )
+def evaluated(event: Any, shown: Sequence[str]) -> str:
+    """An evaluation in one line: the first two of the metrics that are shown, and the loss."""
+    told = [name for name in shown if name in event.metrics][:2] or list(event.metrics)[:2]
+    told += [name for name in ("log_loss",) if name in event.metrics and name not in told]
+    scores = "  ".join(f"{metric_name(name)} {event.metrics[name]:.3f}" for name in told)
     return f"epoch {event.epoch:5.2f}  step {event.step:>6}  valid {scores}{'  best' if event.best else ''}"
 
 
@@ -158,12 +160,14 @@ def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
         yield (word, rest) if colon and len(word) < 8 else ("note", reason)
     sizes = {part: len(table) for part, table in found.tables.items()}
     shown = " / ".join(f"{sizes[part]:,}" for part in ("train", "valid", "test"))
-    yield "rows", f"{shown} (train / valid / test), stratified, near-duplicates kept together"
+    yield "rows", f"{shown} (train / valid / test)"
     sequences = ready.features["train"].sequences
     verb = {"truncate": "cut after", "head_tail": "kept at both ends of", "windows": "read by windows of"}
     cut = f"{sequences.cut_rows:.1%} of the rows and {sequences.cut_tokens:.1%} of the tokens are not read"
     yield "length", f"texts are {verb[recipe.model.long_texts]} {recipe.model.max_tokens} tokens; {cut}"
-    yield "model", f"{recipe.model.base} ({ready.model_type}), a new head for {len(ready.task.labels)} labels"
+    many = len(ready.task.labels)
+    head = f"a new head for {many} labels" if many > 1 else "a new head"
+    yield "model", f"{recipe.model.base} ({ready.model_type}), {head}"
     knobs = recipe.train
     yield (
         "train",
@@ -172,15 +176,17 @@ def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
     )
 
 
-def _table(metrics: dict[str, Any]) -> Table:
-    table = Table(title=f"test, {metrics['test']['accuracy']['n']:,} rows", title_justify="left")
-    names = {"majority": "majority", "tfidf_logreg": "TF-IDF + LR"}
+def _table(metrics: dict[str, Any], shown: Sequence[str]) -> Table:
+    """The test scores beside those of the baselines."""
+    told = [name for name in shown if name in metrics["test"]] or list(metrics["test"])[:5]
+    table = Table(title=f"test, {metrics['test'][told[0]]['n']:,} rows", title_justify="left")
     table.add_column("")
     table.add_column("attune [95 %]", justify="right")
-    for name in names.values():
-        table.add_column(name, justify="right")
-    for key in ("f1_macro", "accuracy", "matthews_correlation", "log_loss", "ece"):
+    for name in metrics["baselines"]:
+        table.add_column(baseline_name(name), justify="right", max_width=22)
+    for key in told:
         held = metrics["test"][key]
-        others = [f"{metrics['baselines'][name][key]['value']:.3f}" for name in names]
-        table.add_row(key, f"{held['value']:.3f} [{held['low']:.3f}, {held['high']:.3f}]", *others)
+        others = [f"{scores[key]['value']:.3f}" if key in scores else "" for scores in metrics["baselines"].values()]
+        own = f"{held['value']:.3f} [{held['low']:.3f}, {held['high']:.3f}]"
+        table.add_row(metric_name(key), own, *others)
     return table

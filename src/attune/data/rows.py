@@ -14,13 +14,13 @@ cell without a value stays None in `label` and as it is in `text`: the checks na
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from attune.data.columns import Roles
 from attune.data.looks import is_missing, label_name
-from attune.data.problems import some
+from attune.data.problems import shown, some
 from attune.data.table import Table
 from attune.errors import DataError, Problem, nearest
 
@@ -96,3 +96,48 @@ def _classes(cells: list[Any], names: Mapping[str, str]) -> list[Any]:
         else cell
         for cell in cells
     ]
+
+
+def to_answer(table: Table, roles: Roles) -> Table:
+    """The rows of a file that is only to be predicted; an empty text is answered like any other.
+
+    Raises:
+        DataError: for a file without the columns.
+    """
+    rows = canonical(table, roles, labels=False)
+    cells = dict(rows.cells)
+    for name in ("text", "pair"):
+        if name in cells:
+            cells[name] = ["" if is_missing(cell) else str(cell) for cell in cells[name]]
+    return replace(rows, cells=cells)
+
+
+def of_inputs(inputs: Sequence[Any], task: str) -> Table:
+    """The rows of a program: texts, pairs of texts, or objects with the cells by role.
+
+    Raises:
+        DataError: for an input that is none of these, or has no text.
+    """
+    made = [_cells_of(given) for given in inputs]
+    bad = [row for row, cells in enumerate(made) if not isinstance(cells.get("text"), str)]
+    if bad:
+        fix = 'Give a text, two texts, or {"text": ..., "pair": ...}'
+        found = shown(inputs[bad[0]])
+        raise DataError(Problem(f"input {bad[0]}", "holds no text", found, fix))
+    names = [name for name in ("text", "pair", "words", "tokens", "group") if any(name in cells for cells in made)]
+    lacking = [row for row, cells in enumerate(made) if any(name not in cells for name in names)]
+    if lacking:
+        what = f"lacks {some([name for name in names if name not in made[lacking[0]]])}, which others have"
+        raise DataError(Problem(f"input {lacking[0]}", what))
+    columns = {name: [cells[name] for cells in made] for name in names}
+    return Table("", tuple(columns), columns, list(range(1, len(made) + 1)), "")
+
+
+def _cells_of(given: Any) -> dict[str, Any]:
+    if isinstance(given, str):
+        return {"text": given}
+    if isinstance(given, Mapping):
+        return dict(given)
+    if isinstance(given, (tuple, list)) and len(given) == 2:
+        return {"text": given[0], "pair": given[1]}
+    return {}

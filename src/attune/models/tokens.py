@@ -106,17 +106,41 @@ class TextEncoder:
             for ids in encoded["input_ids"]:
                 yield np.asarray(ids, dtype=np.int32)
 
-    def windows(self, length: int, room: int) -> Iterator[slice]:
-        """The parts of `length` tokens that are read through windows of `room`, each overlapping the last."""
-        step = max(1, room - int(room * self.overlap))
-        for begin in range(0, max(length - room, 0) + step, step):
-            # the last window is moved back to be full: no sequence of three stray words
-            begin = min(begin, max(length - room, 0))
-            yield slice(begin, min(begin + room, length))
+    def with_offsets(self, texts: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """As `ids`, with the characters (begin, end) of each token, [n, 2]."""
+        for first in range(0, len(texts), CHUNK):
+            encoded = self.tokenizer(
+                list(texts[first : first + CHUNK]),
+                add_special_tokens=False,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                return_offsets_mapping=True,
+                verbose=False,
+            )
+            for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+                yield np.asarray(ids, np.int32), np.asarray(offsets, np.int64).reshape(-1, 2)
+
+    def parts(self, length: int, room: int) -> Iterator[np.ndarray]:
+        """The places [n <= room] that each sequence reads of a text of `length` tokens."""
+        places = np.arange(length)
+        if length <= room:
+            yield places
+        elif self.long_texts == "truncate":
+            yield places[:room]
+        elif self.long_texts == "head_tail":
+            head = (room + 1) // 2
+            yield np.concatenate([places[:head], places[length - (room - head) :]])
+        else:
+            step = max(1, room - int(room * self.overlap))
+            for begin in range(0, length - room + step, step):
+                # the last window is moved back to be full: no sequence of three stray words
+                begin = min(begin, length - room)
+                yield places[begin : begin + room]
 
     def _single(self, texts: Sequence[str]) -> Iterator[Encoded]:
         for ids in self.ids(texts):
-            pieces = [np.concatenate([self.prefix, piece, self.suffix]) for piece in self._pieces(ids, self.room)]
+            parts = self.parts(len(ids), self.room)
+            pieces = [np.concatenate([self.prefix, ids[part], self.suffix]) for part in parts]
             kept = len(ids) if self.long_texts == "windows" else min(len(ids), self.room)
             yield Encoded(pieces, len(ids), kept, len(self.prefix) + len(self.suffix))
 
@@ -127,23 +151,11 @@ class TextEncoder:
             # the longer text gives way; read by windows, the second one keeps at least half of the room
             for_a = min(len(a), max(room // 2, room - len(b)))
             for_b = room - for_a
-            first = next(self._pieces(a, for_a)) if for_a else a[:0]
-            made = [self.pair.around(first, piece) for piece in self._pieces(b, for_b)]
+            first = a[next(self.parts(len(a), for_a))]
+            made = [self.pair.around(first, b[part]) for part in self.parts(len(b), for_b)]
             kept = len(first) + (len(b) if self.long_texts == "windows" else min(len(b), for_b))
             pieces, kinds = [tokens for tokens, _ in made], [kinds for _, kinds in made]
             yield Encoded(pieces, len(a) + len(b), kept, self.pair.size, kinds)
-
-    def _pieces(self, ids: np.ndarray, room: int) -> Iterator[np.ndarray]:
-        if len(ids) <= room:
-            yield ids
-        elif self.long_texts == "truncate":
-            yield ids[:room]
-        elif self.long_texts == "head_tail":
-            head = (room + 1) // 2
-            yield np.concatenate([ids[:head], ids[len(ids) - (room - head) :]])
-        else:
-            for part in self.windows(len(ids), room):
-                yield ids[part]
 
 
 @dataclass(frozen=True)

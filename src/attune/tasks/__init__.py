@@ -33,6 +33,9 @@ ALIASES = {
     "sentence-similarity": "similarity",
 }
 
+# tasks that are another one under a name of their own: their rows are those of the other
+PRESETS = {"sentiment": "classification"}
+
 
 def named(name: str) -> str:
     """The catalogue's name of a task, from any of its names.

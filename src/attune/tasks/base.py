@@ -97,8 +97,8 @@ class Task(ABC, Generic[O]):
         """A prediction as a person or a program reads it: a dataclass whose first field is `label`."""
 
     @abstractmethod
-    def told(self, gold: Any) -> Any:
-        """The target of one row in the form of an answer's `label`."""
+    def told(self, gold: Any, row: dict[str, Any]) -> Any:
+        """The target of a row in the form of an answer's `label`."""
 
     def settle(self, gold: Any, predictions: Any) -> None:
         """Decides what validation rows decide (thresholds); most tasks have nothing of the kind."""
@@ -163,4 +163,4 @@ class Task(ABC, Generic[O]):
         """A row of `predictions/*.jsonl`: the row's own cells, what is true, what was predicted."""
         answer = asdict(self.answer(prediction, row))
         inputs = {name: cell for name, cell in row.items() if name != "label"}
-        return {**inputs, "label": self.told(gold), "predicted": answer.pop("label"), **answer}
+        return {**inputs, "label": self.told(gold, row), "predicted": answer.pop("label"), **answer}

@@ -101,7 +101,7 @@ class Classification(base.Task[Options]):
         held = {name: round(float(p), 6) for name, p in zip(self.labels, prediction, strict=True)}
         return Classified(self.labels[best], held[self.labels[best]], held)
 
-    def told(self, gold: Any) -> str:
+    def told(self, gold: Any, row: dict[str, Any]) -> str:
         """The label's name."""
         return self.labels[int(gold)]
 

@@ -96,7 +96,7 @@ class Multilabel(base.Task[Options]):
         held = {name: round(float(p), 6) for name, p in zip(self.labels, prediction, strict=True)}
         return Labelled(names, held)
 
-    def told(self, gold: Any) -> list[str]:
+    def told(self, gold: Any, row: dict[str, Any]) -> list[str]:
         """The names of the labels."""
         return [name for name, yes in zip(self.labels, gold, strict=True) if yes]
 

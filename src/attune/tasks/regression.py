@@ -95,7 +95,7 @@ class Regression(base.Task[Options]):
         """The number, rounded into the range where it is ordinal."""
         return Number(round(float(self._rounded(np.asarray(prediction))), 6))
 
-    def told(self, gold: Any) -> float:
+    def told(self, gold: Any, row: dict[str, Any]) -> float:
         """The number itself."""
         return float(gold)
 

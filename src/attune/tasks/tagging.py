@@ -1,0 +1,293 @@
+"""Tagging of words: named entities, parts of speech, slots, chunks.
+
+The head answers at the first piece of each word. Entities are tagged in the scheme IOB2 (`B-PER`, `I-PER`,
+`O`); an answer that breaks it is repaired by taking the most probable sequence that does not (Viterbi over the
+allowed steps). Characters of an entity always slice to its text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from attune.data.table import Table
+from attune.metrics import spans as metrics
+from attune.models.backbone import Backbone
+from attune.models.tokens import Encoded, TextEncoder, collected
+from attune.tasks import base
+from attune.tasks.features import Batch, Features
+
+OUTSIDE = "O"
+
+
+class Options(base.Options):
+    """What only tagging knows."""
+
+    consistent: bool = Field(
+        True, description="answers keep the scheme of entities: no I-PER that nothing begins"
+    )
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """The entities of a text (or the tag of each word, where tags are no entities) and all its tags."""
+
+    label: list[Any]  # entities: {"type", "start", "end", "text", "probability"}; else tags
+    tags: list[str]
+
+
+class Tagging(base.Task[Options]):
+    """A tag for each word."""
+
+    name = "tagging"
+    head = "tagging"
+    Options = Options
+
+    @property
+    def entities(self) -> bool:
+        """Whether the tags mark entities."""
+        return any(name.startswith(("B-", "I-")) for name in self.labels)
+
+    @property
+    def main_metric(self) -> str:  # type: ignore[override]
+        """F1 of whole entities, or the share of right tags where there are none."""
+        return "overall_f1" if self.entities else "overall_accuracy"
+
+    @property
+    def shown(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The metrics that the terminal shows."""
+        if not self.entities:
+            return ("overall_accuracy", "f1_macro")
+        return ("overall_f1", "overall_precision", "overall_recall", "f1_macro", "overall_accuracy")
+
+    def learn(self, rows: Table) -> None:
+        """Takes every tag of the rows; an entity that only ever begins gets its inside tag too."""
+        names = {tag for tags in rows.column("label") for tag in tags}
+        names |= {f"I-{name[2:]}" for name in names if name.startswith("B-")}
+        names |= {OUTSIDE} if any(name.startswith("B-") for name in names) else set()
+        self.labels = tuple(sorted(names, key=lambda name: (name != OUTSIDE, name[2:], name)))
+
+    def gold(self, rows: Table) -> list[list[str]]:
+        """The tags of each row's words."""
+        return [list(tags) for tags in rows.column("label")]
+
+    def counts(self, gold: Sequence[Sequence[str]]) -> dict[str, int]:
+        """Entities of each type, or words of each tag."""
+        counted: Counter[str] = Counter()
+        for tags in gold:
+            counted.update(tags if not self.entities else (kind for kind, _, _ in metrics.entities(tags)))
+        return dict(counted)
+
+    def encode(self, rows: Table, encoder: TextEncoder, gold: Any = None) -> Features:
+        """One feature for each text or window of it; each word asks once, at its first piece."""
+        index = {name: place for place, name in enumerate(self.labels)}
+        made, wanted, units, asked = [], [], [], []
+        texts, words = rows.column("text"), rows.column("words")
+        for row, (ids, offsets) in enumerate(encoder.with_offsets(texts)):
+            firsts = first_pieces(offsets, words[row], texts[row])
+            pieces = []
+            for part in encoder.parts(len(ids), encoder.room):
+                place_of = {int(token): place for place, token in enumerate(part)}
+                here = [(place_of[t], word) for word, t in enumerate(firsts) if t in place_of]
+                pieces.append(np.concatenate([encoder.prefix, ids[part], encoder.suffix]))
+                wanted += [place + len(encoder.prefix) for place, _ in here]
+                units += [(row, word) for _, word in here]
+                asked.append(len(here))
+            kept = len(ids) if encoder.long_texts == "windows" else min(len(ids), encoder.room)
+            made.append(Encoded(pieces, len(ids), kept, len(encoder.prefix) + len(encoder.suffix)))
+        where = np.asarray(units, np.int64).reshape(-1, 2)
+        targets = np.full(len(where), -1, np.int64)
+        if gold is not None:
+            targets = np.asarray([index.get(gold[row][word], -1) for row, word in where], np.int64)
+        sizes = [len(held) for held in words]
+        return Features(
+            collected(made, unknown=encoder.tokenizer.unk_token_id),
+            np.asarray(wanted, np.int64),
+            np.concatenate([[0], np.cumsum(asked)]).astype(np.int64),
+            targets,
+            _weights(where, sizes, known=targets >= 0 if gold is not None else None),
+            (where, sizes),
+        )
+
+    def logits(self, model: Backbone, batch: Batch) -> Tensor:
+        """The token classification head's logits at the words, [U, C]."""
+        return model.tag(batch.stream, batch.wanted)
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The weighted sum of the cross entropies; tags that train does not have weigh nothing."""
+        each = functional.cross_entropy(logits, batch.targets.clamp(min=0), reduction="none")
+        return (each * batch.weights).sum()
+
+    def predict(self, logits: Tensor, batch: Batch) -> list[Any]:
+        """The probabilities [n, C] of each feature's words."""
+        probabilities = logits.double().softmax(dim=-1).numpy()
+        return np.split(probabilities, np.cumsum(batch.asked)[:-1])
+
+    def join(self, pieces: Sequence[Any], features: Features) -> list[np.ndarray]:
+        """The probabilities [words, C] of each row, means over its windows; words not read are outside."""
+        where, sizes = features.private
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        total = np.zeros((int(starts[-1]), len(self.labels)))
+        flat = starts[where[:, 0]] + where[:, 1]
+        if len(flat):
+            np.add.at(total, flat, np.concatenate(pieces))
+        read = np.bincount(flat, minlength=len(total))
+        total[read == 0, 0] = 1.0
+        total /= np.maximum(read, 1)[:, None]
+        return [total[begin:end] for begin, end in zip(starts[:-1], starts[1:], strict=True)]
+
+    def tags(self, prediction: np.ndarray) -> list[str]:
+        """The most probable tags of a row's words, in the scheme."""
+        if len(prediction) == 0:
+            return []
+        best = prediction.argmax(1)
+        if self.options.consistent and self.entities:
+            best = _viterbi(np.log(np.maximum(prediction, 1e-12)), _allowed(self.labels))
+        return [self.labels[place] for place in best]
+
+    def answer(self, prediction: np.ndarray, row: dict[str, Any]) -> Tagged:
+        """The entities with their characters, or the tags."""
+        tags = self.tags(prediction)
+        return Tagged(self._read(tags, row, prediction.max(1) if len(prediction) else None), tags)
+
+    def told(self, gold: Sequence[str], row: dict[str, Any]) -> list[Any]:
+        """The true entities, or the true tags."""
+        return self._read(list(gold), row, None)
+
+    def _read(self, tags: list[str], row: dict[str, Any], sure: np.ndarray | None) -> list[Any]:
+        if not self.entities:
+            return tags
+        found = []
+        for kind, first, end in metrics.entities(tags):
+            begin, stop = row["words"][first][0], row["words"][end - 1][1]
+            entity = {"type": kind, "start": begin, "end": stop, "text": row["text"][begin:stop]}
+            if sure is not None:
+                entity["probability"] = round(float(sure[first:end].min()), 6)
+            found.append(entity)
+        return found
+
+    def statistics(self, gold: Any, predictions: Any) -> np.ndarray:
+        """What `metrics.spans` counts of each row."""
+        told = [self.tags(prediction) for prediction in predictions]
+        if self.entities:
+            return metrics.statistics(gold, told, self.types)
+        return metrics.tag_statistics(gold, told, self.labels)
+
+    def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
+        """Scores of whole entities, or of tags."""
+        return metrics.scores(totals) if self.entities else metrics.tag_scores(totals)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types of entities."""
+        return tuple(sorted({name[2:] for name in self.labels if name != OUTSIDE}))
+
+    def severity(self, gold: Any, predictions: Any) -> np.ndarray:
+        """Entities that are wrong or missing, or words with a wrong tag."""
+        told = [self.tags(prediction) for prediction in predictions]
+        if self.entities:
+            pairs = ((set(metrics.entities(a)), set(metrics.entities(b))) for a, b in zip(gold, told, strict=True))
+            return np.asarray([len(a ^ b) for a, b in pairs], np.float64)
+        return np.asarray(
+            [sum(a != b for a, b in zip(x, y, strict=True)) for x, y in zip(gold, told, strict=True)], np.float64
+        )
+
+    def details(self, gold: Any, predictions: Any) -> dict[str, Any]:
+        """Scores of each type (or tag), and of entities found in part."""
+        told = [self.tags(prediction) for prediction in predictions]
+        if not self.entities:
+            return {"per_class": metrics.per_tag(gold, told, self.labels)}
+        return {
+            "per_class": metrics.per_type(gold, told, self.types),
+            "matching": metrics.matching(gold, told),
+        }
+
+    def examples(self) -> dict[str, Any]:
+        """Split words, a word without a piece of its own, no words, more words than a short model can read."""
+        rows = [
+            (["good", "kettle", "works"], ["B-X", "I-X", "O"]),
+            (["unbelievable", "kettle"], ["B-Y", "O"]),
+            ([], []),
+            (["..."], ["O"]),
+            (["so", "kettle"] * 20, ["O", "B-X"] * 20),
+            (["bad"], ["B-Y"]),
+        ]
+        return {
+            "text": [" ".join(words) for words, _ in rows],
+            "words": [_joined(words) for words, _ in rows],
+            "label": [tags for _, tags in rows],
+        }
+
+
+def first_pieces(offsets: np.ndarray, words: Sequence[tuple[int, int]], text: str) -> list[int]:
+    """The first token of each word: the first that begins in it, else the one that covers its beginning; or -1.
+
+    Args:
+        offsets: [n, 2] characters of each token; a tokenizer may count the blank before a word to it.
+        words: the characters of each word.
+        text: what both count in.
+    """
+    begins = [_past_blanks(text, int(begin), int(end)) for begin, end in offsets]
+    found, token = [], 0
+    for begin, end in words:
+        while token < len(begins) and begins[token] < begin:
+            token += 1
+        if token < len(begins) and begins[token] < end:
+            found.append(token)
+        else:
+            before = token - 1
+            found.append(before if before >= 0 and offsets[before][1] > begin else -1)
+    return found
+
+
+def _past_blanks(text: str, begin: int, end: int) -> int:
+    while begin < end and text[begin].isspace():
+        begin += 1
+    return begin
+
+
+def _joined(words: Sequence[str]) -> list[tuple[int, int]]:
+    places, begin = [], 0
+    for word in words:
+        places.append((begin, begin + len(word)))
+        begin += len(word) + 1
+    return places
+
+
+def _weights(where: np.ndarray, sizes: Sequence[int], *, known: np.ndarray | None) -> np.ndarray:
+    """[U] a word that several windows ask for is shared between them; an unknown tag weighs nothing."""
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    flat = starts[where[:, 0]] + where[:, 1]
+    shares = 1.0 / np.maximum(np.bincount(flat, minlength=int(starts[-1])), 1)[flat]
+    return np.asarray(shares if known is None else shares * known)
+
+
+def _allowed(labels: Sequence[str]) -> np.ndarray:
+    """[C + 1, C] log of whether a tag may follow another (the last row: the beginning)."""
+    steps = np.zeros((len(labels) + 1, len(labels)))
+    for column, name in enumerate(labels):
+        if name.startswith("I-"):
+            follows = [other[:1] in "BI" and other[2:] == name[2:] for other in labels]
+            steps[:, column] = np.where([*follows, False], 0.0, -np.inf)
+    return steps
+
+
+def _viterbi(scores: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """[n] the best path through log scores [n, C]."""
+    best = scores[0] + steps[-1]
+    came = np.zeros(scores.shape, np.int64)
+    for place in range(1, len(scores)):
+        reached = best[:, None] + steps[:-1]
+        came[place] = reached.argmax(0)
+        best = reached.max(0) + scores[place]
+    path = [int(best.argmax())]
+    for place in range(len(scores) - 1, 0, -1):
+        path.append(int(came[place, path[-1]]))
+    return np.asarray(path[::-1])
