@@ -71,8 +71,8 @@ class Classification(base.Task[Options]):
         )
 
     def logits(self, model: Backbone, batch: base.Batch) -> Tensor:
-        """The classification head's logits, [W, C]."""
-        return model.classify(batch.stream, batch.wanted)
+        """The classification head's logits, [B, C]: the family knows which positions it reads."""
+        return model.classify(batch.stream)
 
     def loss(self, logits: Tensor, batch: base.Batch) -> Tensor:
         """The weighted sum of the cross entropies."""
