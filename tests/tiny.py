@@ -19,6 +19,7 @@ PIECES = [
     *"abcdefghijklmnopqrstuvwxyz",
     *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
 ]
+END = SPECIAL.index("[SEP]")  # the token that ends a text
 LIMIT = 24  # positions
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
 COMMON = {"vocab_size": len(PIECES), "pad_token_id": 0, "max_position_embeddings": LIMIT}
@@ -36,6 +37,17 @@ SETTINGS = {
     "electra": ("Electra", {**COMMON, **SIZES, "embedding_size": 16}),
 }
 FAMILIES = tuple(SETTINGS)
+
+
+def has(family: str, head: str) -> bool:
+    """Whether transformers has a class of this family for this head of `models.load`."""
+    from transformers.models.auto import modeling_auto
+
+    from attune.models import load
+
+    return getattr(transformers, f"{SETTINGS[family][0]}Config").model_type in getattr(
+        modeling_auto, load.HEADS[head][1]
+    )
 
 
 def tokenizer() -> transformers.PreTrainedTokenizerFast:

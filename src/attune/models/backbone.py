@@ -1,36 +1,53 @@
-"""A checkpoint that runs on token streams and answers only what is asked."""
+"""A checkpoint that runs on token streams and answers only what is asked: what tasks see of a model.
+
+Families differ in how tokens become hidden states and in what their heads read; each is a subclass in
+`models/families`. The model itself stays a plain transformers model: its weights are trained in place and
+saved as they are.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from attune.models.families import FAMILIES, Family
-from attune.models.stream import Stream, plan
+from attune.models.stream import Stream
+
+NOTHING = nn.Identity()  # where a family has no such part
 
 
-class Backbone:
+class Backbone(ABC):
     """A transformers model with its head, computed over streams.
 
-    The model itself stays a plain transformers model: its weights are trained in place and saved as they are.
+    B sequences, T tokens, W wanted positions, H units, C labels.
     """
 
+    note: ClassVar[str] = ""  # a sentence for the user, where something about the family must be said
+
     def __init__(self, model: PreTrainedModel) -> None:
-        self.model = model
-        self.family: Family = FAMILIES[model.config.model_type]
+        self.model: Any = model
         self.base: Any = model.base_model
-        layers = self.family.layers(self.base)
-        self.layers, self.last = layers[:-1], self.family.block(layers[-1])
+
+    @classmethod
+    def positions_of(cls, config: Any) -> int:
+        """The longest sequence, in tokens, that a model with this configuration admits."""
+        return int(config.max_position_embeddings)
 
     @property
     def positions(self) -> int:
-        """The longest sequence that the position embeddings admit, in tokens."""
-        config = self.base.config
-        return int(config.max_position_embeddings) - self.family.first_position(config)
+        """The longest sequence that the model admits, in tokens."""
+        return self.positions_of(self.base.config)
 
+    @property
+    def width(self) -> int:
+        """Units of the hidden states."""
+        return int(self.base.config.hidden_size)
+
+    @abstractmethod
     def hidden(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
         """The last hidden states [W, H] at the wanted positions of the stream, ascending.
 
@@ -39,27 +56,57 @@ class Backbone:
             wanted: [W] int64.
             vectors: word vectors [T, E] to use in place of the tokens' own (for attribution).
         """
-        states = self.family.start(self.base, stream, vectors)
-        everywhere = plan(stream.lengths, device=states.device)
-        for layer in self.layers:
-            states = layer(states, None, plan=everywhere)
-        asked = plan(stream.lengths, np.asarray(wanted.cpu()), device=states.device)
-        return self.last.at(states[0], wanted, asked)
 
-    def classify(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
-        """The logits [W, C] of the classification head at the wanted positions."""
-        return self.family.classify(self.model, self.hidden(stream, wanted, vectors))
+    def classify(self, stream: Stream, vectors: Tensor | None = None) -> Tensor:
+        """The logits [B, C] of the classification head, one row for each sequence."""
+        return self.score(self.hidden(stream, self.reads(stream), vectors))
+
+    def reads(self, stream: Stream) -> Tensor:
+        """The positions [B] that the classification head reads: the first of each sequence."""
+        return torch.from_numpy(stream.starts)
+
+    def score(self, read: Tensor) -> Tensor:
+        """The classification head on the hidden states [B, H] that it reads."""
+        raise NotImplementedError(f"{type(self).__name__} has no classification head")
+
+    def tag(self, stream: Stream, wanted: Tensor) -> Tensor:
+        """The logits [W, C] of the token classification head at the wanted positions."""
+        head = self.model.classifier if hasattr(self.model, "classifier") else self.model.score
+        logits: Tensor = head(self._drop(self.hidden(stream, wanted)))
+        return logits
+
+    def span(self, stream: Stream) -> Tensor:
+        """The start and end logits [T, 2] of the question answering head at every position."""
+        logits: Tensor = self.model.qa_outputs(self._drop(self.hidden(stream, everywhere(stream))))
+        return logits
+
+    def pooled(self, stream: Stream) -> Tensor:
+        """The mean [B, H] of the last hidden states of each sequence."""
+        return means(self.hidden(stream, everywhere(stream)), stream)
 
     def word_vectors(self, stream: Stream) -> Tensor:
         """The word vectors [T, E] of the stream's tokens."""
         vectors: Tensor = self.base.get_input_embeddings()(stream.tokens)
         return vectors
 
-    @property
-    def width(self) -> int:
-        """Units of the hidden states."""
-        return int(self.last.query.in_features)
-
     def parameters(self) -> int:
         """How many weights there are."""
         return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def _drop(self, hidden: Tensor) -> Tensor:
+        """The dropout that the head applies to its input, where it has one."""
+        dropped: Tensor = getattr(self.model, "dropout", NOTHING)(hidden)
+        return dropped
+
+
+def everywhere(stream: Stream) -> Tensor:
+    """All positions of the stream, [T]."""
+    return torch.arange(len(stream.tokens), device=stream.tokens.device)
+
+
+def means(hidden: Tensor, stream: Stream) -> Tensor:
+    """The mean [B, H] over each sequence of `hidden` [T, H]."""
+    lengths = torch.from_numpy(np.asarray(stream.lengths)).to(hidden.device)
+    owner = torch.repeat_interleave(lengths)
+    sums = hidden.new_zeros(len(lengths), hidden.shape[1]).index_add(0, owner, hidden)
+    return sums / lengths[:, None]

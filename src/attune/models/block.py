@@ -31,12 +31,18 @@ class Block:
     width: int  # of one head
     dropouts: tuple[nn.Dropout, nn.Dropout, nn.Dropout]  # on the attention weights, after `out`, after `down`
 
+    def __call__(self, states: Tensor, plan: Plan) -> Tensor:
+        """The layer's result [T, H] at every position of `states` [T, H]."""
+        return self._of(states, states, plan)
+
     def at(self, states: Tensor, wanted: Tensor, plan: Plan) -> Tensor:
         """The layer's result [W, H] at the wanted positions of `states` [T, H]; `plan` asks for the same ones.
 
         Keys and values need every position; queries, the products after them and the feed-forward do not.
         """
-        asked = states.index_select(0, wanted)
+        return self._of(states.index_select(0, wanted), states, plan)
+
+    def _of(self, asked: Tensor, states: Tensor, plan: Plan) -> Tensor:
         q, k, v = (
             linear(source).view(len(source), -1, self.width)
             for linear, source in ((self.query, asked), (self.key, states), (self.value, states))

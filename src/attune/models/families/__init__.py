@@ -1,0 +1,16 @@
+"""What differs between model families: one entry each, named by transformers' `model_type`."""
+
+from __future__ import annotations
+
+from attune.models.backbone import Backbone
+from attune.models.families.encoders import Albert, Bert, DistilBert, Electra, Roberta
+
+FAMILIES: dict[str, type[Backbone]] = {
+    "bert": Bert,
+    "roberta": Roberta,
+    "xlm-roberta": Roberta,
+    "camembert": Roberta,
+    "albert": Albert,
+    "distilbert": DistilBert,
+    "electra": Electra,
+}

@@ -1,0 +1,172 @@
+"""Encoders that norm after each sublayer: BERT and its kin, all layers as `models.block` computes them.
+
+Positions, token types and pooling are where they differ; lines are of transformers 5.23,
+`models/<family>/modeling_<family>.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from attune.models.backbone import Backbone
+from attune.models.block import Block
+from attune.models.stream import Stream, plan
+
+NO_DROPOUT = nn.Dropout(0.0)  # where a family has none
+
+
+class Bert(Backbone):
+    """BERT, and what ELECTRA and RoBERTa share with it."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__(model)
+        self.layers = [self.block(layer) for layer in self.stack()]
+
+    @classmethod
+    def first_position(cls, config: Any) -> int:
+        """The row of the position table that a sequence's first token takes."""
+        return 0
+
+    @classmethod
+    def positions_of(cls, config: Any) -> int:
+        """The rows of the position table that are in use."""
+        return int(config.max_position_embeddings) - cls.first_position(config)
+
+    def hidden(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
+        """The last hidden states [W, H]; the last layer is computed at the wanted positions only."""
+        words = self.word_vectors(stream) if vectors is None else vectors
+        states = self.embed(words[None], stream)[0]
+        whole = plan(stream.lengths, device=states.device)
+        for layer in self.layers[:-1]:
+            states = layer(states, whole)
+        asked = plan(stream.lengths, np.asarray(wanted.cpu()), device=states.device)
+        return self.layers[-1].at(states, wanted, asked)
+
+    def embed(self, words: Tensor, stream: Stream) -> Tensor:
+        """The first hidden states [1, T, H] from word vectors [1, T, E]."""
+        config = self.base.config
+        kinds = torch.zeros_like(stream.tokens)
+        if stream.kinds is not None and config.type_vocab_size > 1:
+            kinds = stream.kinds
+        states: Tensor = self.base.embeddings(
+            inputs_embeds=words,
+            position_ids=(stream.positions + self.first_position(config))[None],
+            token_type_ids=kinds[None],
+        )
+        return states
+
+    def stack(self) -> list[Any]:
+        """The layers in the order of their calls."""
+        return list(self.base.encoder.layer)
+
+    @staticmethod
+    def block(layer: Any) -> Block:
+        """The parts of a layer."""
+        attention, out = layer.attention.self, layer.attention.output
+        return Block(
+            attention.query, attention.key, attention.value, out.dense, out.LayerNorm,
+            layer.intermediate.dense, layer.intermediate.intermediate_act_fn, layer.output.dense,
+            layer.output.LayerNorm, attention.attention_head_size,
+            (attention.dropout, out.dropout, layer.output.dropout),
+        )  # fmt: skip
+
+    def score(self, read: Tensor) -> Tensor:
+        """The pooler, which transforms a sequence's first state, and the classifier."""
+        logits: Tensor = self.model.classifier(self.model.dropout(self.base.pooler(read[:, None])))
+        return logits
+
+
+class Electra(Bert):
+    """ELECTRA: it may embed narrower than it computes, and its head takes the first position itself."""
+
+    def embed(self, words: Tensor, stream: Stream) -> Tensor:
+        """The embeddings, widened where the generator's are narrow."""
+        states = super().embed(words, stream)
+        widened: Tensor = (
+            self.base.embeddings_project(states) if hasattr(self.base, "embeddings_project") else states
+        )
+        return widened
+
+    def score(self, read: Tensor) -> Tensor:
+        """The head's own dense layer and projection."""
+        logits: Tensor = self.model.classifier(read[:, None])
+        return logits
+
+
+class Roberta(Bert):
+    """RoBERTa, XLM-R, CamemBERT."""
+
+    @classmethod
+    def first_position(cls, config: Any) -> int:
+        """Positions begin behind the padding index (modeling_roberta.py:142)."""
+        return int(config.pad_token_id) + 1
+
+    score = Electra.score
+
+
+class Albert(Bert):
+    """ALBERT: layers are shared, and the embeddings are widened by the encoder."""
+
+    def embed(self, words: Tensor, stream: Stream) -> Tensor:
+        """The embeddings, widened."""
+        states: Tensor = self.base.encoder.embedding_hidden_mapping_in(super().embed(words, stream))
+        return states
+
+    def stack(self) -> list[Any]:
+        """Groups are shared, so modules repeat (modeling_albert.py:236)."""
+        config, groups = self.base.config, self.base.encoder.albert_layer_groups
+        share = config.num_hidden_layers / config.num_hidden_groups
+        return [
+            layer for i in range(config.num_hidden_layers) for layer in groups[int(i / share)].albert_layers
+        ]
+
+    @staticmethod
+    def block(layer: Any) -> Block:
+        """The parts of a layer; none after the feed-forward is dropped."""
+        attention = layer.attention
+        return Block(
+            attention.query, attention.key, attention.value, attention.dense, attention.LayerNorm,
+            layer.ffn, layer.activation, layer.ffn_output, layer.full_layer_layer_norm,
+            attention.attention_head_size, (attention.attention_dropout, attention.output_dropout, NO_DROPOUT),
+        )  # fmt: skip
+
+    def score(self, read: Tensor) -> Tensor:
+        """The pooler is a plain linear layer with an activation (modeling_albert.py:403)."""
+        pooled = self.base.pooler_activation(self.base.pooler(read))
+        logits: Tensor = self.model.classifier(self.model.dropout(pooled))
+        return logits
+
+
+class DistilBert(Bert):
+    """DistilBERT: no token types, no pooler."""
+
+    def embed(self, words: Tensor, stream: Stream) -> Tensor:
+        """Words and positions."""
+        states: Tensor = self.base.embeddings(
+            input_ids=None, inputs_embeds=words, position_ids=stream.positions[None]
+        )
+        return states
+
+    def stack(self) -> list[Any]:
+        """The layers of the transformer."""
+        return list(self.base.transformer.layer)
+
+    @staticmethod
+    def block(layer: Any) -> Block:
+        """The parts of a layer; nothing is dropped after the attention."""
+        attention, feed = layer.attention, layer.ffn
+        return Block(
+            attention.q_lin, attention.k_lin, attention.v_lin, attention.out_lin, layer.sa_layer_norm,
+            feed.lin1, feed.activation, feed.lin2, layer.output_layer_norm,
+            attention.attention_head_size, (attention.dropout, NO_DROPOUT, feed.dropout),
+        )  # fmt: skip
+
+    def score(self, read: Tensor) -> Tensor:
+        """A layer before the classifier, with a rectifier."""
+        logits: Tensor = self.model.classifier(self.model.dropout(self.model.pre_classifier(read).relu()))
+        return logits

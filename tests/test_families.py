@@ -1,0 +1,197 @@
+"""Every family on the flat stream equals padded eager transformers: answers and gradients, whatever the lengths."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import tiny
+import torch
+import transformers
+
+from attune.errors import RecipeError
+from attune.models import load
+from attune.models.stream import Stream
+
+LENGTHS = [
+    [5, 3, 9, 3, 1, 7],
+    [4],
+    [1],
+    [tiny.LIMIT, 2, tiny.LIMIT - 1],
+    [6, 6, 6, 6],
+    list(range(1, 20)),
+]
+LABELS = {"classification": ["a", "b", "c"], "tagging": ["O", "B-X", "I-X"], "qa": [], "similarity": []}
+CASES = [(family, head) for family in tiny.FAMILIES for head in LABELS if tiny.has(family, head)]
+
+
+def sequences_of(lengths, seed=0):
+    """Random words that all end as the tokenizers do."""
+    random = np.random.default_rng(seed)
+    made = [random.integers(len(tiny.SPECIAL), len(tiny.PIECES), length) for length in lengths]
+    for sequence in made:
+        sequence[-1] = tiny.END
+    return [sequence.astype(np.int32) for sequence in made]
+
+
+def padded_of(sequences):
+    ids = torch.zeros(len(sequences), max(map(len, sequences)), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = torch.from_numpy(sequence)
+        mask[row, : len(sequence)] = 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def without_dropout(model):
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        for name in ("dropout", "attention_dropout", "activation_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+    return model
+
+
+@cache
+def _pair(folder, head):
+    flat = load.backbone(folder, head, LABELS[head], seed=3)
+    padded = type(flat.model).from_pretrained(
+        folder, attn_implementation="eager", config=flat.model.config, dtype=torch.float32
+    )
+    padded.load_state_dict(flat.model.state_dict())
+    without_dropout(flat.model)
+    return flat, without_dropout(padded)
+
+
+@pytest.fixture(params=CASES, ids="-".join)
+def pair(request, checkpoints):
+    """A model on streams, the same model of transformers, and its head."""
+    family, head = request.param
+    flat, padded = _pair(checkpoints(family), head)
+    for model in (flat.model, padded):
+        model.train()
+        model.zero_grad()
+    return flat, padded, head
+
+
+def answers(flat, head, stream):
+    if head == "classification":
+        return flat.classify(stream)
+    if head == "tagging":
+        return flat.tag(stream, torch.arange(len(stream.tokens)))
+    return flat.span(stream) if head == "qa" else flat.pooled(stream)
+
+
+def expected_answers(padded, head, sequences):
+    inputs = padded_of(sequences)
+    real = inputs["attention_mask"].bool()
+    out = padded(**inputs)
+    if head == "classification":
+        return out.logits
+    if head == "tagging":
+        return out.logits[real]
+    if head == "qa":
+        return torch.stack([out.start_logits, out.end_logits], dim=-1)[real]
+    states = out.last_hidden_state * real[..., None]
+    return states.sum(1) / real.sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+def test_answers_and_gradients_equal_padded_eager_transformers(pair, lengths):
+    flat, padded, head = pair
+    sequences = sequences_of(lengths)
+    found = answers(flat, head, Stream.of(sequences))
+    expected = expected_answers(padded, head, sequences)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
+    (found * weights).sum().backward()
+    (expected * weights).sum().backward()
+    theirs = dict(padded.named_parameters())
+    for name, parameter in flat.model.named_parameters():
+        other = theirs[name].grad
+        if other is None or parameter.grad is None:
+            assert all(grad is None or not grad.any() for grad in (other, parameter.grad)), name
+        else:
+            scale = max(1.0, float(other.abs().max()))
+            torch.testing.assert_close(
+                parameter.grad / scale, other / scale, atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
+            )
+
+
+def test_the_order_of_the_sequences_changes_nothing(pair):
+    flat, _, head = pair
+    flat.model.eval()
+    sequences = sequences_of([5, 3, 9, 3, 1, 7, 12])
+    with torch.inference_mode():
+        for seed in range(2):
+            order = np.random.default_rng(seed).permutation(len(sequences))
+            together = answers(flat, head, Stream.of([sequences[i] for i in order]))
+            alone = torch.cat([answers(flat, head, Stream.of([sequences[i]])) for i in order])
+            torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_hidden_states_are_those_of_the_wanted_positions_only(checkpoints, family):
+    flat, padded = _pair(checkpoints(family), "similarity")
+    sequences = sequences_of([5, 3, 9, 2])
+    inputs = padded_of(sequences)
+    with torch.no_grad():
+        everything = padded(**inputs).last_hidden_state[inputs["attention_mask"].bool()]
+        stream = Stream.of(sequences)
+        for wanted in ([0], [1, 2, 4, 9, 18], list(range(19)), [5, 6, 7]):
+            found = flat.hidden(stream, torch.tensor(wanted))
+            torch.testing.assert_close(found, everything[wanted], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_token_types_count_where_a_family_has_them_and_are_ignored_elsewhere(checkpoints, family):
+    flat, padded = _pair(checkpoints(family), "classification")
+    sequences = sequences_of([6, 4])
+    kinds = [np.asarray([0, 0, 0, 1, 1, 1]), np.asarray([0, 0, 1, 1])]
+    inputs = padded_of(sequences)
+    if getattr(padded.config, "type_vocab_size", 0) > 1:
+        inputs["token_type_ids"] = torch.tensor([[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 0, 0]])
+    with torch.no_grad():
+        found = flat.classify(Stream.of(sequences, kinds))
+        torch.testing.assert_close(found, padded(**inputs).logits, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_word_vectors_in_place_of_the_tokens_change_nothing(checkpoints, family):
+    flat, _ = _pair(checkpoints(family), "classification")
+    stream = Stream.of(sequences_of([6, 4, 1]))
+    vectors = flat.word_vectors(stream).detach().requires_grad_()
+    found = flat.classify(stream, vectors)
+    torch.testing.assert_close(found, flat.classify(stream), atol=1e-5, rtol=1e-5)
+    assert torch.autograd.grad(found.sum(), vectors)[0].abs().sum(-1).count_nonzero() == len(stream.tokens)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_width_and_position_limit_are_known_before_the_weights_are_read(checkpoints, family):
+    folder = checkpoints(family)
+    flat, _ = _pair(folder, "similarity")
+    assert load.width(folder) == flat.width == flat.pooled(Stream.of(sequences_of([3]))).shape[1]
+    assert load.positions(folder) == flat.positions >= tiny.LIMIT
+
+
+def test_problem_and_labels_stand_in_the_configuration(checkpoints):
+    for problem, labels in (("multi_label_classification", ["x", "y"]), ("regression", ["score"])):
+        config = load.backbone(
+            checkpoints("bert"), "classification", labels, seed=1, problem=problem
+        ).model.config
+        assert config.problem_type == problem
+        assert list(config.id2label.values()) == labels
+
+
+@pytest.mark.parametrize(
+    ("family", "head"), [(f, h) for f in tiny.FAMILIES for h in LABELS if not tiny.has(f, h)]
+)
+def test_a_family_without_the_head_is_refused_with_those_that_have_it(checkpoints, family, head):
+    with pytest.raises(RecipeError, match=r"(?s)transformers has no AutoModelFor.*albert, bert"):
+        load.backbone(checkpoints(family), head, LABELS[head], seed=1)
+
+
+def test_transformers_knows_the_heads_by_the_same_names():
+    assert all(hasattr(transformers, name) for name, _ in load.HEADS.values())
