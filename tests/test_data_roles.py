@@ -275,7 +275,7 @@ def test_signs_that_differ_are_no_contradiction() -> None:
 def test_leaks_between_public_files_are_found() -> None:
     tables = read_splits(SHARED / "01_classification/banking77")
     roles = infer(tables["train"])
-    _, findings = examine(tables, roles)
+    _, findings = examine(splits(tables, roles), roles)
     leaks = next(finding for finding in findings if finding.check == "leaks")
     assert leaks.sentence.startswith("75 rows of test (2.4%)")
     assert leaks.rows[0] == "test.csv:220 = train.csv:795"

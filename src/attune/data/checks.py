@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 
 from attune.data import findings as find
+from attune.data import targets
+from attune.data.columns import Roles
 from attune.data.looks import is_missing, label_name
-from attune.data.problems import SHOWN, count, listed, some
-from attune.data.roles import Roles
+from attune.data.problems import count, some
 from attune.data.table import Finding, Table
 from attune.errors import DataError, Problem, nearest
 
@@ -26,16 +27,17 @@ def examine(
     rows of labels of which train has one.
 
     Args:
-        tables: by split; `train` is one of them.
-        roles: of their columns.
+        tables: canonical rows (`rows.splits`) by split; `train` is one of them.
+        roles: as they were inferred; messages name the columns as the file does.
         rare: `drop` or `error`: what to do with a label of a single row.
         split: whether rows for valid or test will be taken from train.
 
     Raises:
         DataError: for missing columns or labels, texts that are none, one class only, a label of a single row
-            that would have to be split, labels that train does not have; all of them at once.
+            that would have to be split, labels that train does not have, and what else makes the targets of
+            the task impossible to learn; all of them at once.
     """
-    findings: list[Finding] = []
+    findings = [finding for table in tables.values() for finding in table.findings]
     usable = _with_labels(tables, roles, findings)
     problems = _columns(usable, roles)
     if problems:
@@ -45,20 +47,26 @@ def examine(
         raise DataError(*problems)
     split = split or len(usable) < len(tables)
     usable = _with_text(usable, roles, findings)
-    if split and rare == "drop":
-        usable = _without_single(usable, roles, findings)
-    problems = _classes(usable, roles, split=split)
+    if split and rare == "drop" and roles.task == "classification":
+        usable = _without_single(usable, findings)
+    problems = targets.problems(usable, roles, split=split)
     if problems:
         raise DataError(*problems)
     findings += find.few_rows(usable["train"], roles, split=split) + find.variants(usable, roles)
+    findings += find.unseen(usable, roles)
     for name, table in usable.items():
         findings += find.repeated(table, roles, split=name)
     return usable, findings + find.leaks(usable, roles)
 
 
-def _listed(table: Table, rows: Sequence[int]) -> str:
-    more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
-    return ", ".join(find.places(table, rows)) + more
+def _needed(roles: Roles) -> dict[str, str]:
+    """The columns that rows of this task must have, by role, with their names in the file."""
+    needed = {"text": roles.text}
+    if roles.pair:
+        needed["pair"] = roles.pair
+    if roles.label:
+        needed["label"] = ", ".join(roles.labels)
+    return needed
 
 
 def _keep(table: Table, gone: Iterable[int]) -> Table:
@@ -71,9 +79,9 @@ def _with_labels(tables: Tables, roles: Roles, findings: list[Finding]) -> Table
     kept = {}
     for name, table in tables.items():
         # a column of a similar name is a slip of the pen, and a problem
-        nothing = not nearest(roles.label, table.columns)
-        if roles.label in table.columns:
-            nothing = all(map(is_missing, table.column(roles.label)))
+        nothing = bool(roles.label) and not nearest("label", table.columns)
+        if roles.label and "label" in table.columns:
+            nothing = all(map(is_missing, table.column("label")))
         if name != "train" and nothing:
             findings.append(find.unlabelled(name, table))
         else:
@@ -85,9 +93,9 @@ def _columns(tables: Tables, roles: Roles) -> list[Problem]:
     """The columns that a split lacks."""
     problems = []
     for name, table in tables.items():
-        for column in (roles.text, roles.label):
-            if column not in table.columns:
-                fix = nearest(column, table.columns) or f"Give {name} the columns of train, or leave it out."
+        for role, column in _needed(roles).items():
+            if role not in table.columns:
+                fix = nearest(role, table.columns) or f"Give {name} the columns of train, or leave it out."
                 found = f"the columns {some(table.columns, 20)}"
                 problems.append(Problem(table.path, f"{name} has no column {column!r}", found, fix))
     return problems
@@ -95,87 +103,66 @@ def _columns(tables: Tables, roles: Roles) -> list[Problem]:
 
 def _cells(tables: Tables, roles: Roles) -> list[Problem]:
     """The rows whose text is no text, or that have no label or several."""
-    problems = []
+    needed, problems = _needed(roles), []
     for table in tables.values():
-        texts, labels = table.column(roles.text), table.column(roles.label)
-        other = [r for r, text in enumerate(texts) if not isinstance(text, str) and not is_missing(text)]
-        bare = [row for row, label in enumerate(labels) if is_missing(label)]
-        several = [row for row, label in enumerate(labels) if isinstance(label, (list, dict, tuple))]
-        for rows, what, fix in (
-            (other, f"something other than text in {roles.text!r}", "Write the text as a string."),
-            (bare, f"no label in {roles.label!r}", "Label these rows, or delete them."),
-            (several, f"a list or an object in {roles.label!r}", "Give each row one label."),
-        ):
+        wrong = [
+            (
+                _not_text(table, role),
+                f"something other than text in {needed[role]!r}",
+                "Write the text as a string.",
+            )
+            for role in ("text", "pair")
+            if role in needed
+        ]
+        if "label" in needed:
+            labels = table.column("label")
+            bare = [row for row, label in enumerate(labels) if is_missing(label)]
+            wrong.append((bare, f"no label in {needed['label']!r}", "Label these rows, or delete them."))
+            if roles.task == "classification":
+                several = [row for row, cell in enumerate(labels) if isinstance(cell, (list, dict, tuple))]
+                what = f"a list or an object in {needed['label']!r}"
+                wrong.append((several, what, "Give each row one label."))
+        for rows, what, fix in wrong:
             if rows:
                 what = f"{count(len(rows), 'row')} with {what}"
-                problems.append(Problem(table.path, what, _listed(table, rows), fix))
+                problems.append(Problem(table.path, what, find.listed_places(table, rows), fix))
     return problems
 
 
+def _not_text(table: Table, role: str) -> list[int]:
+    """The rows in which something stands that is neither a text nor empty."""
+    cells = table.column(role)
+    return [row for row, cell in enumerate(cells) if not isinstance(cell, str) and not is_missing(cell)]
+
+
 def _with_text(tables: Tables, roles: Roles, findings: list[Finding]) -> Tables:
-    """The tables without rows whose text is empty."""
+    """The tables without rows whose text, or second text, is empty."""
     kept = {}
     for name, table in tables.items():
-        empty = [row for row, text in enumerate(table.column(roles.text)) if is_missing(text)]
+        empty = [row for row, text in enumerate(table.column("text")) if is_missing(text)]
         if empty:
-            findings.append(
-                find.left_out("empty", table, rows=empty, why=f"of {name} without text, left out.")
-            )
+            why = f"of {name} without text, left out."
+            findings.append(find.left_out("empty", table, rows=empty, why=why))
+        if roles.pair:
+            without = set(empty)
+            bare = [r for r, cell in enumerate(table.column("pair")) if is_missing(cell) and r not in without]
+            if bare:
+                why = f"of {name} with nothing in {roles.pair!r}, left out."
+                findings.append(find.left_out("empty", table, rows=bare, why=why))
+            empty += bare
         kept[name] = _keep(table, empty)
     return kept
 
 
-def _without_single(tables: Tables, roles: Roles, findings: list[Finding]) -> Tables:
+def _without_single(tables: Tables, findings: list[Finding]) -> Tables:
     """The tables without the rows of labels of which train has one row."""
-    counts = Counter(find.label_names(tables["train"], roles))
+    counts = Counter(map(label_name, tables["train"].column("label")))
     single = {label for label, n in counts.items() if n == 1}
     kept = {}
     for name, table in tables.items():
-        gone = [row for row, value in enumerate(table.column(roles.label)) if label_name(value) in single]
+        gone = [row for row, value in enumerate(table.column("label")) if label_name(value) in single]
         if gone:
             why = f"of {name} left out, for train has a single row of the label: {some(sorted(single))}."
             findings.append(find.left_out("rare_label", table, rows=gone, why=why))
         kept[name] = _keep(table, gone)
     return kept
-
-
-def _classes(tables: Tables, roles: Roles, *, split: bool) -> list[Problem]:
-    """What makes the labels of train impossible to learn or to score."""
-    train = tables["train"]
-    names = find.label_names(train, roles)
-    counts = Counter(names)
-    problems = [
-        Problem(t.path, f"{name} has no usable row", fix="Add rows.") for name, t in tables.items() if not t
-    ]
-    if len(counts) == 1:
-        what = f"one class only in {roles.label!r}: {some(list(counts))}"
-        fix = "Add rows of another class, or name another column: --label COLUMN"
-        problems.append(Problem(train.path, what, fix=fix))
-    elif split:
-        problems += _single(train, names, counts)
-    for name in ("valid", "test"):
-        if name in tables and counts:
-            problems += _unseen(tables[name], find.label_names(tables[name], roles), counts)
-    return problems
-
-
-def _single(train: Table, names: list[str], counts: Counter[str]) -> list[Problem]:
-    """The labels of one row, of which a split leaves nothing to score or nothing to learn."""
-    fix = "Add rows, merge it with another label, or leave such labels out: data.rare_labels=drop"
-    what = "the label {!r} has this row only, which cannot be split"
-    rows = [row for row, name in enumerate(names) if counts[name] == 1]
-    return list(listed([Problem(train.place(row), what.format(names[row]), fix=fix) for row in rows]))
-
-
-def _unseen(table: Table, names: list[str], counts: Counter[str]) -> list[Problem]:
-    """The labels that train does not have."""
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, name in enumerate(names):
-        if name not in counts:
-            rows_of[name].append(row)
-    problems = []
-    for name, rows in sorted(rows_of.items()):
-        found = f"{count(len(rows), 'row')}: {_listed(table, rows)}"
-        fix = nearest(name, counts) or "Add rows of it to train, or delete these."
-        problems.append(Problem(table.path, f"the label {name!r} does not occur in train", found, fix))
-    return list(listed(problems))

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
+from attune.data import classes
+from attune.data.columns import Roles
 from attune.data.duplicates import group_near_duplicates
-from attune.data.looks import label_name
 from attune.data.problems import SHOWN, count, some
-from attune.data.roles import Roles
 from attune.data.table import Finding, Table
 
 FEW = 10  # rows of a label, below which a note says so
+MOST_PLACE = 24  # characters of a label that are shown beside a place
+# what makes two labels of one text the same, and what to say of a text whose labels are not
+SAME: dict[str, tuple[Callable[[Any], Hashable], str]] = {
+    "classification": (str, "under different labels; at most one is right"),
+    "multilabel": (frozenset, "under different sets of labels"),
+    "tagging": (tuple, "with different tags"),
+    "regression": (float, "with different numbers"),
+    "similarity": (float, "with different numbers"),
+    "qa": (lambda answers: frozenset(a["text"] for a in answers), "with different answers"),
+}
 
 
 def places(table: Table, rows: Iterable[int]) -> tuple[str, ...]:
@@ -22,15 +33,24 @@ def places(table: Table, rows: Iterable[int]) -> tuple[str, ...]:
     return tuple(table.place(row) for row in islice(rows, SHOWN))
 
 
-def label_names(table: Table, roles: Roles) -> list[str]:
-    """The label of each row by name."""
-    return [label_name(value) for value in table.column(roles.label)]
+def listed_places(table: Table, rows: Sequence[int]) -> str:
+    """`d.csv:3, d.csv:5 and 12 more`."""
+    more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
+    return ", ".join(places(table, rows)) + more
+
+
+def texts(table: Table) -> list[str]:
+    """What a row says, by which rows are compared: its text, or both its texts."""
+    if "pair" not in table.columns:
+        return list(table.column("text"))
+    both = zip(table.column("text"), table.column("pair"), strict=True)
+    return [f"{text}\n{pair}" for text, pair in both]
 
 
 def few_rows(train: Table, roles: Roles, *, split: bool) -> list[Finding]:
     """Labels with so few rows that scores say little of them; a warning where a split cannot show all."""
-    names = label_names(train, roles)
-    counts = Counter(names)
+    shown = classes.shown(train, roles.task)
+    counts = Counter(name for names in shown for name in names)
     few = sorted((label for label, n in counts.items() if n < FEW), key=lambda label: (counts[label], label))
     if not few:
         return []
@@ -39,7 +59,7 @@ def few_rows(train: Table, roles: Roles, *, split: bool) -> list[Finding]:
     verb = "has" if len(few) == 1 else "have"
     what = f"{count(len(few), 'label')} {verb} fewer than {FEW} rows in train: {named}."
     level = "warning" if split and counts[few[0]] < 3 else "note"
-    rows = (row for row, name in enumerate(names) if counts[name] < FEW)
+    rows = (row for row, names in enumerate(shown) if any(counts[name] < FEW for name in names))
     return [Finding("rare_label", level, what, places(train, rows))]
 
 
@@ -48,10 +68,11 @@ def variants(tables: dict[str, Table], roles: Roles) -> list[Finding]:
     first: dict[str, str] = {}
     forms: dict[str, Counter[str]] = defaultdict(Counter)
     for table in tables.values():
-        for row, name in enumerate(label_names(table, roles)):
-            forms["".join(name.split()).casefold()][name] += 1
-            if name not in first:
-                first[name] = table.place(row)
+        for row, names in enumerate(classes.shown(table, roles.task)):
+            for name in names:
+                forms["".join(name.split()).casefold()][name] += 1
+                if name not in first:
+                    first[name] = table.place(row)
     findings = []
     for same in forms.values():
         if len(same) > 1:
@@ -63,33 +84,65 @@ def variants(tables: dict[str, Table], roles: Roles) -> list[Finding]:
     return findings
 
 
+def unseen(tables: dict[str, Table], roles: Roles) -> list[Finding]:
+    """Labels of valid and test that train does not have, where a row has several: they are always missed."""
+    known = {name for names in classes.shown(tables["train"], roles.task) for name in names}
+    findings = []
+    for split, table in tables.items():
+        shown = classes.shown(table, roles.task)
+        counts = Counter(name for names in shown for name in names if name not in known)
+        if counts:
+            rows = (row for row, names in enumerate(shown) if not known.issuperset(names))
+            verb = "does" if len(counts) == 1 else "do"
+            what = (
+                f"{count(len(counts), 'label')} of {split} {verb} not occur in train and can only be missed: "
+            )
+            what += f"{some([name for name, _ in counts.most_common()])}."
+            findings.append(Finding("unseen", "warning", what, places(table, rows)))
+    return findings
+
+
 def repeated(table: Table, roles: Roles, *, split: str) -> list[Finding]:
     """Rows of one split with the same text: repeated, or with labels that contradict each other."""
+    noun = "pair" if "pair" in table.columns else "text"
     rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, text in enumerate(table.column(roles.text)):
+    for row, text in enumerate(texts(table)):
         rows_of[" ".join(text.split())].append(row)
     several = [rows for rows in rows_of.values() if len(rows) > 1]
     again = sorted(row for rows in several for row in rows[1:])
     findings = []
     if again:
         verb = "repeats" if len(again) == 1 else "repeat"
-        what = f"{count(len(again), 'row')} of {split} {verb} an earlier text word for word."
+        what = f"{count(len(again), 'row')} of {split} {verb} an earlier {noun} word for word."
         findings.append(Finding("duplicates", "note", what, places(table, again)))
-    names = label_names(table, roles)
-    torn = [rows for rows in several if len({names[row] for row in rows}) > 1]
+    if not roles.label:
+        return findings
+    same, say = SAME[roles.task]
+    labels = table.column("label")
+    torn = [rows for rows in several if len({same(labels[row]) for row in rows}) > 1]
     if torn:
         verb = "stands" if len(torn) == 1 else "stand"
-        what = f"{count(len(torn), 'text')} {verb} in {split} under different labels; at most one is right."
-        where = (f"{table.place(row)} ({names[row]})" for rows in torn for row in rows)
+        what = f"{count(len(torn), noun)} {verb} in {split} {say}."
+        where = (f"{table.place(row)}{_beside(labels[row])}" for rows in torn for row in rows)
         findings.append(Finding("conflicts", "warning", what, tuple(islice(where, SHOWN))))
     return findings
 
 
+def _beside(label: Any) -> str:
+    """` (pos)`: a short label, to stand beside a place."""
+    name = label if isinstance(label, str) else f"{label:g}" if isinstance(label, float) else ""
+    return f" ({name})" if name and len(name) <= MOST_PLACE else ""
+
+
 def leaks(tables: dict[str, Table], roles: Roles) -> list[Finding]:
-    """Texts of one given file that another has too, word for word or nearly; attune's splits have none."""
+    """Texts of one given file that another has too, word for word or nearly; attune's splits have none.
+
+    A question leaks already when its context does.
+    """
     if len(tables) < 2:
         return []
-    groups = group_near_duplicates([text for table in tables.values() for text in table.column(roles.text)])
+    of_row = (lambda table: table.column("pair")) if roles.task == "qa" else texts
+    groups = group_near_duplicates([text for table in tables.values() for text in of_row(table)])
     parts = np.split(groups, np.cumsum([len(table) for table in tables.values()])[:-1])
     findings: list[Finding] = []
     seen: dict[int, str] = {}  # where each group stood first
@@ -97,9 +150,11 @@ def leaks(tables: dict[str, Table], roles: Roles) -> list[Finding]:
     for (split, table), part in zip(tables.items(), parts, strict=True):
         leaked = [row for row, group in enumerate(part.tolist()) if group in seen]
         if leaked:
-            verb = "stands" if len(leaked) == 1 else "stand"
-            what = f"{count(len(leaked), 'row')} of {split} ({len(leaked) / len(part):.1%}) {verb}, word for"
-            what += f" word or nearly, in {' or '.join(earlier)} too: scores on {split} are flattered."
+            share = f"{count(len(leaked), 'row')} of {split} ({len(leaked) / len(part):.1%})"
+            verb = ("stands" if len(leaked) == 1 else "stand") + ", word for word or nearly,"
+            if roles.task == "qa":
+                verb = ("asks" if len(leaked) == 1 else "ask") + " about a context that stands"
+            what = f"{share} {verb} in {' or '.join(earlier)} too: scores on {split} are flattered."
             where = tuple(f"{table.place(row)} = {seen[int(part[row])]}" for row in leaked[:SHOWN])
             findings.append(Finding("leaks", "warning", what, where))
         for row, group in enumerate(part.tolist()):

@@ -7,9 +7,45 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from attune.data import classes
 from attune.data.duplicates import group_near_duplicates, normalised
+from attune.data.findings import texts
+from attune.data.table import Table
 
-__all__ = ["group_near_duplicates", "normalised", "split"]
+__all__ = ["group_near_duplicates", "groups", "normalised", "split", "strata"]
+
+BINS = 5  # parts of equal size into which numbers fall, so that every split has high and low ones
+
+
+def groups(table: Table) -> np.ndarray:
+    """The group of each canonical row, [N] int64, that no split may part.
+
+    Rows of one `group` where there is that column (questions on one article), else rows whose texts say the
+    same.
+    """
+    if "group" not in table.columns:
+        return group_near_duplicates(texts(table))
+    numbers: dict[str, int] = {}
+    return np.asarray([numbers.setdefault(name, len(numbers)) for name in table.column("group")], np.int64)
+
+
+def strata(table: Table, task: str) -> list[str]:
+    """What each canonical row is an example of, so that every split gets its share: a label for each row.
+
+    Of several labels the rarest in the table; of numbers one of five parts of equal size; of questions
+    whether they have an answer.
+    """
+    if task in classes.CLASSED:
+        shown = classes.shown(table, task)
+        counts = Counter(name for names in shown for name in names)
+        return [min(names, key=lambda name: (counts[name], name), default="") for names in shown]
+    if "label" not in table.columns or None in table.column("label"):
+        return [""] * len(table)
+    if task == "qa":
+        return ["answer" if answers else "none" for answers in table.column("label")]
+    values = np.asarray(table.column("label"), np.float64)
+    edges = np.unique(np.quantile(values, np.arange(1, BINS) / BINS))
+    return [str(part) for part in np.searchsorted(edges, values, side="right").tolist()]
 
 
 def split(
