@@ -52,31 +52,27 @@ def rows(recipe: Recipe) -> Rows:
         )
     asked = tasks.PRESETS.get(name, name)
     found = roles.infer(files["train"], task=asked, text=knobs.text, pair=knobs.pair, label=knobs.label)
-    files, findings = checks.examine(files, found, rare=knobs.rare_labels, split=len(files) < 3)
     tables = by_role.splits(files, found)
+    tables, findings = checks.examine(tables, found, rare=knobs.rare_labels, split=len(tables) < 3)
     missing = {part: share for part, share in _shares(recipe).items() if part not in tables}
     notes = tuple(note for table in tables.values() for note in table.notes)
     if missing:
-        tables = {**tables, **_split(tables["train"], missing, seed=recipe.train.seed)}
+        tables = {**tables, **_split(tables["train"], found.task, missing, seed=recipe.train.seed)}
+        notes = (*notes, _told(missing))
     resolved = recipe.updated("task", name=name if name in tasks.PRESETS else found.task)
     resolved = resolved.updated("data", **found.knobs)
     return Rows(resolved, tables, found, findings, notes)
 
 
-def _split(train: Table, missing: dict[str, float], *, seed: int) -> dict[str, Table]:
-    groups = split.group_near_duplicates(train.column("text"))
+def _split(train: Table, task: str, missing: dict[str, float], *, seed: int) -> dict[str, Table]:
     shares = {"train": 1.0 - sum(missing.values()), **missing}
-    parts = split.split(groups, [str(label) for label in train.column("label")], shares, seed=seed)
+    parts = split.split(split.groups(train), split.strata(train, task), shares, seed=seed)
     return {part: train.take(indices) for part, indices in parts.items()}
 
 
-def _shares(recipe: Recipe) -> dict[str, float]:
-    shares = {"valid": recipe.data.valid_share, "test": recipe.data.test_share}
-    for part, share in shares.items():
-        if share == 0 and not getattr(recipe.data, part):
-            fix = f"Set data.{part}_share above 0, or name a file: --{part} FILE"
-            raise RecipeError(Problem(f"data.{part}_share", f"no {part} rows would be left", "0", fix))
-    return shares
+def _told(missing: dict[str, float]) -> str:
+    shares = " and ".join(f"{share:.0%} for {part}" for part, share in missing.items())
+    return f"split: {shares} held out of train, stratified, near-duplicates kept together"
 
 
 @dataclass

@@ -12,6 +12,7 @@ CATALOGUE = {
     "sentiment": "attune.tasks.classification:Sentiment",
     "multilabel": "attune.tasks.multilabel:Multilabel",
     "regression": "attune.tasks.regression:Regression",
+    "tagging": "attune.tasks.tagging:Tagging",
 }
 # other words of the field for the same tasks
 ALIASES = {

@@ -100,6 +100,10 @@ class Task(ABC, Generic[O]):
     def told(self, gold: Any, row: dict[str, Any]) -> Any:
         """The target of a row in the form of an answer's `label`."""
 
+    @abstractmethod
+    def certain(self, gold: Any) -> Any:
+        """The predictions that say exactly this, without doubt; how baselines and tests speak."""
+
     def settle(self, gold: Any, predictions: Any) -> None:
         """Decides what validation rows decide (thresholds); most tasks have nothing of the kind."""
 

@@ -105,6 +105,10 @@ class Classification(base.Task[Options]):
         """The label's name."""
         return self.labels[int(gold)]
 
+    def certain(self, gold: np.ndarray) -> np.ndarray:
+        """Probability 1 for these labels, [N, C]."""
+        return np.eye(len(self.labels))[gold]
+
     def statistics(self, gold: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """[N, C * C] the cell of the confusion matrix that each row falls into."""
         cells = gold * len(self.labels) + predictions.argmax(1)

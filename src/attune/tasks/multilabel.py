@@ -100,6 +100,10 @@ class Multilabel(base.Task[Options]):
         """The names of the labels."""
         return [name for name, yes in zip(self.labels, gold, strict=True) if yes]
 
+    def certain(self, gold: np.ndarray) -> np.ndarray:
+        """Probability 1 for these labels, [N, C]."""
+        return gold.astype(np.float64)
+
     def settle(self, gold: np.ndarray, predictions: np.ndarray) -> None:
         """Chooses the thresholds."""
         self.thresholds = metrics.thresholds(gold, predictions)

@@ -173,6 +173,12 @@ class Tagging(base.Task[Options]):
             found.append(entity)
         return found
 
+    def certain(self, gold: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Probability 1 for these tags; one that train does not have is taken for the first label."""
+        index = {name: place for place, name in enumerate(self.labels)}
+        hot = np.eye(len(self.labels))
+        return [hot[[index.get(tag, 0) for tag in tags]].reshape(-1, len(self.labels)) for tags in gold]
+
     def statistics(self, gold: Any, predictions: Any) -> np.ndarray:
         """What `metrics.spans` counts of each row."""
         told = [self.tags(prediction) for prediction in predictions]

@@ -53,7 +53,7 @@ def multilabel(task: Any, tables: dict[str, Table], gold: dict[str, np.ndarray])
         judge = type(task)(task.options)  # its own thresholds, chosen on the same validation rows
         judge.labels = task.labels
         judge.settle(gold["valid"], valid)
-        return judge.score(gold["valid"], valid)[task.main_metric], judge.decided(test).astype(np.float64)
+        return judge.score(gold["valid"], valid)[task.main_metric], task.certain(judge.decided(test))
 
     # One strength only: a label each makes this the slowest of the baselines.
     yield "tfidf_ovr", _best(tables, fit, np.tile(always.astype(np.float64), (n, 1)), strengths=(10.0,))
