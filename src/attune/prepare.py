@@ -106,6 +106,8 @@ def prepare(found: Rows) -> Prepared:
     kind = load.model_type(recipe.model.base)
     tokenizer = load.tokenizer(recipe.model.base)
     recipe = _within_limits(recipe, load.positions(recipe.model.base))
+    if recipe.model.long_texts == "auto":
+        recipe = recipe.updated("model", long_texts=task.long_texts)
     encoder = tokens.TextEncoder.of(tokenizer, recipe.model)
     ready = Prepared(found, recipe, task, tokenizer, encoder, kind)
     for part, table in found.tables.items():

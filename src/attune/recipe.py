@@ -64,9 +64,10 @@ class ModelSection(Section):
         "auto",
         description="longest sequence in tokens, special ones included; auto: 256, or less if the model says so",
     )
-    long_texts: Literal["truncate", "head_tail", "windows"] = Field(
-        "truncate",
-        description="texts over max_tokens: keep the head, keep head and tail, or read all by windows",
+    long_texts: Literal["auto", "truncate", "head_tail", "windows"] = Field(
+        "auto",
+        description="texts over max_tokens: keep the head, keep head and tail, or read all by windows; "
+        "auto: windows where every word counts (tagging, qa), else truncate",
     )
     overlap: Share = Field(
         0.25, description="share of a window that the next one repeats (long_texts: windows)"

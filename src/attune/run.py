@@ -129,6 +129,7 @@ def _finish(ready: Prepared, run: RunDir, model: Any, event: Any, state: Any) ->
     parity.keep(run, ready.task, model, ready.encoder, ready.rows.tables["test"])
     with files.whole_folder(run.model) as folder:
         load.store(model, ready.tokenizer, folder)
+        ready.task.ship(folder)
     parity.check(run)
     run.status(
         "finished",

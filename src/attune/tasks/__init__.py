@@ -13,6 +13,8 @@ CATALOGUE = {
     "multilabel": "attune.tasks.multilabel:Multilabel",
     "regression": "attune.tasks.regression:Regression",
     "tagging": "attune.tasks.tagging:Tagging",
+    "qa": "attune.tasks.qa:QA",
+    "similarity": "attune.tasks.similarity:Similarity",
 }
 # other words of the field for the same tasks
 ALIASES = {

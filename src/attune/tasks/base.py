@@ -17,6 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -48,6 +49,7 @@ class Task(ABC, Generic[O]):
     problem: ClassVar[str] = ""  # transformers' problem_type of a classification head
     main_metric: ClassVar[str]  # judges the run; higher is better, always
     shown: ClassVar[tuple[str, ...]]  # the metrics that the terminal shows, the main one first
+    long_texts: ClassVar[str] = "truncate"  # what `model.long_texts: auto` means
     whole_step: ClassVar[bool] = False  # True where the loss compares the rows of a step with each other
     labels: tuple[str, ...] = ()
 
@@ -109,6 +111,9 @@ class Task(ABC, Generic[O]):
 
     def finish(self, model: Backbone) -> None:
         """Last touches to the trained model before it is stored; most tasks have none."""
+
+    def ship(self, folder: Path) -> None:
+        """Adds what the stored model's folder needs beyond model and tokenizer; most tasks need nothing."""
 
     def state(self) -> dict[str, Any]:
         """What was learned and settled, as JSON; `restore` takes it back."""

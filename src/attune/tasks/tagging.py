@@ -48,6 +48,7 @@ class Tagging(base.Task[Options]):
 
     name = "tagging"
     head = "tagging"
+    long_texts = "windows"
     Options = Options
 
     @property
