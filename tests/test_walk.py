@@ -218,6 +218,35 @@ def test_twenty_kills_at_random_moments_change_no_bit_of_the_result(checkpoints,
         assert len(events) == len(set(events))
 
 
+def test_a_run_that_began_with_relative_paths_is_resumed_from_any_folder(
+    checkpoints, reviews, tmp_path, monkeypatch
+):
+    model = os.path.relpath(checkpoints("bert"), reviews.parent)
+    monkeypatch.chdir(reviews.parent)
+    words = (*QUICK, f"data.valid={reviews.name}", "data.test_share=0.2")
+    recipe = recipe_file.load(reviews.name, words, {"model.base": model})
+    folder = runs.start(runs.plan(recipe), "run")
+    events = runs.train(runs.plan(recipe), folder)
+    next(events)
+    events.close()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    ready, again = runs.reopen("../run")
+    assert ready.rows.tables["train"].path == str(reviews)
+    runs.drained(runs.train(ready, again))
+    assert again.read("run.json")["status"] == "finished"
+
+
+def test_only_the_copy_in_the_run_folder_gets_absolute_paths(reviews, monkeypatch):
+    monkeypatch.chdir(reviews.parent)
+    recipe = recipe_file.load(reviews.name, [], {"data.test": "no/such/hub"})
+    anchored = recipe_file.anchored(recipe)
+    assert recipe.data.train == reviews.name
+    assert anchored.data.train == str(reviews)
+    assert (anchored.data.valid, anchored.data.test) == ("", "no/such/hub")
+    assert anchored.model.base == "starter/bert"
+
+
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_a_sentence(
     checkpoints, reviews, tmp_path, monkeypatch
 ):
