@@ -288,6 +288,32 @@ def test_attribution_finds_the_word_that_tells(finished):
     assert max(abs(word["weight"]) for word in words) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(
+    ("long_texts", "mark", "read"),
+    [
+        ("truncate", "cut", [*range(21)]),
+        ("head_tail", "cut", [*range(11), *range(29, 39)]),
+        ("windows", "unexplained", [*range(21)]),
+    ],
+)
+def test_words_that_attribution_does_not_reach_are_marked(checkpoints, long_texts, mark, read):
+    from attune.models import load, tokens
+    from attune.trust.attribution import word_weights
+
+    base = checkpoints("bert")
+    room = 21
+    encoder = tokens.TextEncoder(load.tokenizer(base), max_tokens=room + 2, long_texts=long_texts)
+    model = load.backbone(base, "classification", ["bad", "good"], seed=1)
+    # "ok" is of two tokens, of which head_tail reads the second: a word that is read in part is read
+    text = " ".join(["very"] * 29 + ["ok"] + ["very"] * 9)
+    assert len(encoder.spans(text)) == 40
+    words = word_weights(model, encoder, text, 1)
+    assert "".join(word["text"] for word in words) == text
+    assert [place for place, word in enumerate(words) if not word.get(mark)] == read
+    assert all(word["weight"] == 0 for word in words if word.get(mark))
+    assert not any(word.get("cut") or word.get("unexplained") for word in word_weights(model, encoder, "so", 1))
+
+
 def test_a_run_that_still_goes_on_is_not_resumed_a_second_time(checkpoints, reviews, tmp_path):
     begun = _started(checkpoints, reviews, tmp_path / "run")
     next(line for line in begun.stdout if json.loads(line)["event"] == "stepped")
