@@ -340,6 +340,14 @@ def test_a_wide_interval_is_named_as_a_limit(three: Path) -> None:
     assert "About 340 rows" in content(three)["trust"]["limits"][0]
 
 
+def test_findings_say_how_many_rows_they_have_and_where_the_rest_stands(three: Path) -> None:
+    many, few = content(three)["rows"]["findings"][1], content(three)["rows"]["findings"][0]
+    assert len(many["places"]) == 10
+    assert many["more"] == "10 of 24 rows are shown; all are in findings.json"
+    assert many["more"] in report.page(three)
+    assert few["more"] == ""
+
+
 def test_pieces_of_a_text_are_the_text_again() -> None:
     text = "  No,\tit  broke – twice "
     cut = pieces(
