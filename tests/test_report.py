@@ -340,13 +340,48 @@ def test_a_wide_interval_is_named_as_a_limit(three: Path) -> None:
     assert "About 340 rows" in content(three)["trust"]["limits"][0]
 
 
+def test_findings_say_how_many_rows_they_have_and_where_the_rest_stands(three: Path) -> None:
+    many, few = content(three)["rows"]["findings"][1], content(three)["rows"]["findings"][0]
+    assert len(many["places"]) == 10
+    assert many["more"] == "10 of 24 rows are shown; all are in findings.json"
+    assert many["more"] in report.page(three)
+    assert few["more"] == ""
+
+
 def test_pieces_of_a_text_are_the_text_again() -> None:
     text = "  No,\tit  broke – twice "
     cut = pieces(
         text, [{"text": "it", "weight": 1}, {"text": "gone", "weight": 1}, {"text": "twice", "weight": -1}]
     )
-    assert "".join(part for part, _ in cut) == text
-    assert [part for part, weight in cut if weight] == ["it", "twice"]
+    assert "".join(piece.text for piece in cut) == text
+    assert [piece.text for piece in cut if piece.weight] == ["it", "twice"]
+
+
+def test_words_that_were_not_read_are_one_grey_piece_with_a_legend(three: Path) -> None:
+    entries = json.loads((three / "explanations.json").read_text())
+    assert "not read: beyond" not in report.page(three)
+    for word in entries[0]["words"][-3:]:
+        word |= {"weight": 0.0, "cut": True}
+    entries[1]["words"][-1] |= {"unexplained": True}
+    _json(three / "explanations.json", entries)
+    shown = content(three)["mistakes"]
+    assert [piece["text"] for piece in shown["texts"][0]["pieces"] if piece["mark"]] == ["answered my letters"]
+    assert len(shown["unread"]) == 2
+    page = report.page(three)
+    assert '<span class="unread">answered my letters</span>' in page
+    assert "not read: beyond max_tokens (256)" in page
+
+
+def test_what_a_long_text_was_cut_of_is_shown_however_far_it_lies_from_the_strongest_word(three: Path) -> None:
+    entries = json.loads((three / "explanations.json").read_text())
+    words = [{"text": f"w{i}", "weight": float(i == 3)} for i in range(400)]
+    words += [{"text": f"end{i}", "weight": 0.0, "cut": True} for i in range(50)]
+    entries[0] |= {"text": " ".join(word["text"] for word in words), "words": words}
+    _json(three / "explanations.json", entries)
+    shown = content(three)["mistakes"]["texts"][0]
+    assert shown["pieces"][-1]["text"].startswith("end0 end1")
+    assert (shown["before"], shown["after"]) == (False, False)
+    assert " … " in [piece["text"] for piece in shown["pieces"]]
 
 
 def test_numbers_are_written_alike_everywhere() -> None:

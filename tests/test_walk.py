@@ -218,6 +218,35 @@ def test_twenty_kills_at_random_moments_change_no_bit_of_the_result(checkpoints,
         assert len(events) == len(set(events))
 
 
+def test_a_run_that_began_with_relative_paths_is_resumed_from_any_folder(
+    checkpoints, reviews, tmp_path, monkeypatch
+):
+    model = os.path.relpath(checkpoints("bert"), reviews.parent)
+    monkeypatch.chdir(reviews.parent)
+    words = (*QUICK, f"data.valid={reviews.name}", "data.test_share=0.2")
+    recipe = recipe_file.load(reviews.name, words, {"model.base": model})
+    folder = runs.start(runs.plan(recipe), "run")
+    events = runs.train(runs.plan(recipe), folder)
+    next(events)
+    events.close()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    ready, again = runs.reopen("../run")
+    assert ready.rows.tables["train"].path == str(reviews)
+    runs.drained(runs.train(ready, again))
+    assert again.read("run.json")["status"] == "finished"
+
+
+def test_only_the_copy_in_the_run_folder_gets_absolute_paths(reviews, monkeypatch):
+    monkeypatch.chdir(reviews.parent)
+    recipe = recipe_file.load(reviews.name, [], {"data.test": "no/such/hub"})
+    anchored = recipe_file.anchored(recipe)
+    assert recipe.data.train == reviews.name
+    assert anchored.data.train == str(reviews)
+    assert (anchored.data.valid, anchored.data.test) == ("", "no/such/hub")
+    assert anchored.model.base == "starter/bert"
+
+
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_a_sentence(
     checkpoints, reviews, tmp_path, monkeypatch
 ):
@@ -257,6 +286,32 @@ def test_attribution_finds_the_word_that_tells(finished):
     assert "".join(word["text"] for word in words) == text
     assert max(words, key=lambda word: word["weight"])["text"].strip() == "good"
     assert max(abs(word["weight"]) for word in words) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("long_texts", "mark", "read"),
+    [
+        ("truncate", "cut", [*range(21)]),
+        ("head_tail", "cut", [*range(11), *range(29, 39)]),
+        ("windows", "unexplained", [*range(21)]),
+    ],
+)
+def test_words_that_attribution_does_not_reach_are_marked(checkpoints, long_texts, mark, read):
+    from attune.models import load, tokens
+    from attune.trust.attribution import word_weights
+
+    base = checkpoints("bert")
+    room = 21
+    encoder = tokens.TextEncoder(load.tokenizer(base), max_tokens=room + 2, long_texts=long_texts)
+    model = load.backbone(base, "classification", ["bad", "good"], seed=1)
+    # "ok" is of two tokens, of which head_tail reads the second: a word that is read in part is read
+    text = " ".join(["very"] * 29 + ["ok"] + ["very"] * 9)
+    assert len(encoder.spans(text)) == 40
+    words = word_weights(model, encoder, text, 1)
+    assert "".join(word["text"] for word in words) == text
+    assert [place for place, word in enumerate(words) if not word.get(mark)] == read
+    assert all(word["weight"] == 0 for word in words if word.get(mark))
+    assert not any(word.get("cut") or word.get("unexplained") for word in word_weights(model, encoder, "so", 1))
 
 
 def test_a_run_that_still_goes_on_is_not_resumed_a_second_time(checkpoints, reviews, tmp_path):

@@ -44,6 +44,9 @@ SHORT = {
     "test": "data.test",
 }
 
+# knobs that may name a file or folder of this machine
+PATHS = ("data.train", "data.valid", "data.test", "model.base")
+
 
 class Loader(yaml.SafeLoader):
     """YAML 1.2's idea of numbers and booleans on PyYAML."""
@@ -97,6 +100,19 @@ def load(source: str, overrides: Iterable[str] = (), options: Mapping[str, Any] 
     for key, value in (options or {}).items():
         _put(values, key, value, problems)
     return _validated(values, places, problems)
+
+
+def anchored(recipe: Recipe) -> Recipe:
+    """The recipe with its files and folders under absolute names, so that it holds from any folder.
+
+    Names of the hub and starters stay as they are: only what lies on this disk is a path.
+    """
+    for knob in PATHS:
+        section, _, name = knob.partition(".")
+        given = getattr(getattr(recipe, section), name)
+        if given and not given.startswith("starter/") and Path(given).exists():
+            recipe = recipe.updated(section, **{name: str(Path(given).absolute())})
+    return recipe
 
 
 def dump(recipe: Recipe) -> str:

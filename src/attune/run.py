@@ -26,7 +26,7 @@ def start(ready: Prepared, out: str = "") -> RunDir:
     """A new run folder for what was planned."""
     recipe = ready.recipe
     run = rundir.create(out, recipe.data.train, recipe.model.base)
-    files.write_text(run.path / "recipe.yaml", recipe_file.dump(recipe))
+    files.write_text(run.path / "recipe.yaml", recipe_file.dump(recipe_file.anchored(recipe)))
     run.write("environment.json", machine.environment(recipe.train.seed))
     run.write("data.json", prepare.described(ready))
     run.write("findings.json", [finding.as_dict() for finding in ready.rows.findings])

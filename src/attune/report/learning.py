@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
 from attune.report import charts, wording
@@ -93,7 +94,7 @@ def _table(folder: Folder, metric: str, best: int | None) -> list[dict[str, Any]
 def _facts(folder: Folder) -> list[dict[str, Any]]:
     cost = folder.details.get("cost") or {}
     facts = [
-        ("Start", folder.knob("model", "base"), ""),
+        ("Start", _start(folder.knob("model", "base")), ""),
         ("Time", _known(cost.get("train_seconds", folder.run.get("seconds")), wording.duration), ""),
         (
             "Speed",
@@ -115,6 +116,11 @@ def _facts(folder: Folder) -> list[dict[str, Any]]:
         for name, value, key in facts
         if value not in (None, "")
     ]
+
+
+def _start(base: Any) -> Any:
+    # the recipe of a run holds whole paths; who reads the report wants the name
+    return PurePath(base).name if isinstance(base, str) and PurePath(base).is_absolute() else base
 
 
 def _values(folder: Folder, key: str) -> list[float]:

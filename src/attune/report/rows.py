@@ -128,5 +128,7 @@ def _finding(entry: dict[str, Any]) -> dict[str, Any]:
         "check": str(entry.get("check", "")).replace("_", " "),
         "sentence": entry.get("sentence", ""),
         "places": places[:SHOWN_PLACES],
-        "more": len(places) > SHOWN_PLACES,
+        "more": f"{SHOWN_PLACES} of {wording.count(len(places))} rows are shown; all are in findings.json"
+        if len(places) > SHOWN_PLACES
+        else "",
     }

@@ -17,23 +17,36 @@ from attune.models.stream import Stream
 from attune.models.tokens import TextEncoder
 
 STEPS = 24
+# what is said of words outside the sequence that is explained
+MARKS = {"truncate": "cut", "head_tail": "cut", "windows": "unexplained"}
 
 
 def word_weights(model: Backbone, encoder: TextEncoder, text: str, label: int) -> list[dict[str, Any]]:
-    """The words of a text as the model read it, each with a weight in [-1, 1] for the label `label`.
+    """The words of a text, each with a weight in [-1, 1] for the label `label`; the largest has size 1.
 
-    The largest weight has size 1; words that were cut off have weight 0. The text is given back whole, blanks
-    included.
+    The text is given back whole, blanks included. A word that the model did not read, because it lies beyond
+    `max_tokens`, is marked `"cut": true`. Of a text that was read by windows the first one is explained; words
+    that stand only in later ones are marked `"unexplained": true`.
     """
     ids = encoder.encode([text])[0]
-    tokens = Stream.of([ids])
-    gradients = _integrated(model, encoder, tokens, label)
+    gradients = _integrated(model, encoder, Stream.of([ids]), label)
     inner = gradients[len(encoder.prefix) : len(gradients) - len(encoder.suffix)]
-    spans = encoder.spans(text)
-    if encoder.long_texts == "head_tail" and len(spans) > len(inner):
-        head = (len(inner) + 1) // 2
-        spans = spans[:head] + spans[len(spans) - (len(inner) - head) :]
-    return _by_word(text, spans[: len(inner)], inner)
+    words = [(m.start(), m.end()) for m in re.finditer(r"\S+", text)]
+    word_of = _word_of(words, encoder.spans(text))
+    read = _read(len(word_of), len(inner), encoder.long_texts)
+    sums = np.zeros(len(words))
+    if words:  # blanks alone may be tokens, too
+        np.add.at(sums, word_of[read], inner)
+    left_out = set(word_of.tolist()) - set(word_of[read].tolist())
+    return _told(text, words, sums, dict.fromkeys(left_out, MARKS[encoder.long_texts]))
+
+
+def _read(tokens: int, room: int, long_texts: str) -> np.ndarray:
+    """Which of a text's tokens stand in its first sequence, [room] ascending."""
+    if long_texts != "head_tail" or tokens <= room:
+        return np.arange(room)
+    head = (room + 1) // 2
+    return np.concatenate([np.arange(head), np.arange(tokens - (room - head), tokens)])
 
 
 def _integrated(model: Backbone, encoder: TextEncoder, tokens: Stream, label: int) -> np.ndarray:
@@ -61,18 +74,26 @@ def _integrated(model: Backbone, encoder: TextEncoder, tokens: Stream, label: in
     return np.asarray(((vectors - start) * mean).sum(-1).numpy(), dtype=float)
 
 
-def _by_word(text: str, spans: list[tuple[int, int]], weights: np.ndarray) -> list[dict[str, Any]]:
-    words = [(m.start(), m.end()) for m in re.finditer(r"\S+", text)]
-    sums = np.zeros(len(words))
-    place = 0
-    for (begin, end), weight in zip(spans, weights, strict=True):
+def _word_of(words: list[tuple[int, int]], spans: list[tuple[int, int]]) -> np.ndarray:
+    """The index of the word that each token belongs to, [tokens] ascending."""
+    found, place = np.zeros(len(spans), np.int64), 0
+    for token, (begin, end) in enumerate(spans):
         while place + 1 < len(words) and words[place + 1][0] < end and words[place][1] <= begin:
             place += 1
-        if words:
-            sums[place] += weight
+        found[token] = place
+    return found
+
+
+def _told(
+    text: str, words: list[tuple[int, int]], sums: np.ndarray, marks: dict[int, str]
+) -> list[dict[str, Any]]:
+    """The words with the blanks before them, their weights scaled to [-1, 1], and their marks."""
     largest = float(np.abs(sums).max(initial=0.0)) or 1.0
-    pieces, before = [], 0
-    for (begin, end), value in zip(words, sums, strict=True):
-        pieces.append({"text": text[before:end], "weight": round(float(value / largest), 4)})
-        before = max(end, begin)
-    return pieces
+    told: list[dict[str, Any]] = []
+    before = 0
+    for place, (_, end) in enumerate(words):
+        weight = round(float(sums[place] / largest), 4)
+        mark = {marks[place]: True} if place in marks else {}
+        told.append({"text": text[before:end], "weight": weight, **mark})
+        before = end
+    return told
