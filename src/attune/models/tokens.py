@@ -57,6 +57,9 @@ class TextEncoder:
         self.long_texts = long_texts
         self.overlap = overlap
         self.prefix, self.suffix = _frame(tokenizer)
+        # without special tokens an empty text would have no token at all
+        framed = len(self.prefix) + len(self.suffix) > 0
+        self._nothing = [] if framed else [tokenizer.eos_token_id or tokenizer.pad_token_id or 0]
         self.room = max_tokens - len(self.prefix) - len(self.suffix)
         assert self.room > 0, "max_tokens leaves no room for the text"
 
@@ -106,7 +109,7 @@ class TextEncoder:
                 verbose=False,
             )
             for ids in encoded["input_ids"]:
-                yield np.asarray(ids, dtype=np.int32)
+                yield np.asarray(ids or self._nothing, dtype=np.int32)
 
     def _pieces(self, ids: np.ndarray) -> Iterator[np.ndarray]:
         if len(ids) <= self.room:
