@@ -23,6 +23,7 @@ END = SPECIAL.index("[SEP]")  # the token that ends a text
 LIMIT = 24  # positions
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
 COMMON = {"vocab_size": len(PIECES), "pad_token_id": 0, "max_position_embeddings": LIMIT}
+ENDS = {"bos_token_id": END, "eos_token_id": END}
 SETTINGS = {
     "bert": ("Bert", {**COMMON, **SIZES, "hidden_act": "gelu"}),
     "roberta": ("Roberta", {**COMMON, **SIZES, "max_position_embeddings": LIMIT + 1, "type_vocab_size": 1}),
@@ -35,6 +36,25 @@ SETTINGS = {
         {**COMMON, "dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 48},
     ),
     "electra": ("Electra", {**COMMON, **SIZES, "embedding_size": 16}),
+    "gpt2": (
+        "GPT2",
+        {**COMMON, "n_positions": LIMIT, "n_embd": 32, "n_layer": 3, "n_head": 4, **ENDS},
+    ),
+    "llama": ("Llama", {**COMMON, **SIZES, "num_key_value_heads": 2, **ENDS}),
+    "qwen2": (
+        "Qwen2",
+        {
+            **COMMON,
+            **SIZES,
+            "num_key_value_heads": 2,
+            "use_sliding_window": True,
+            "sliding_window": 4,
+            "max_window_layers": 1,
+            **ENDS,
+        },
+    ),
+    "qwen3": ("Qwen3", {**COMMON, **SIZES, "num_key_value_heads": 2, "head_dim": 16, **ENDS}),
+    "mistral": ("Mistral", {**COMMON, **SIZES, "num_key_value_heads": 1, "sliding_window": 3, **ENDS}),
 }
 FAMILIES = tuple(SETTINGS)
 

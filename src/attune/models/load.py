@@ -117,12 +117,21 @@ def model_type(base: str) -> str:
 
 
 def tokenizer(base: str) -> Any:
-    """The tokenizer of a checkpoint."""
+    """The tokenizer of a checkpoint, with a padding token.
+
+    Language models often name none. attune computes no padding, but a stored model must say what padding is, or
+    others could not run it on batches; the token that ends a text is the usual choice.
+    """
     from transformers import AutoTokenizer
 
     _quiet()
     try:
-        return AutoTokenizer.from_pretrained(locate(base), trust_remote_code=False)
+        found = AutoTokenizer.from_pretrained(locate(base), trust_remote_code=False)
+        if found.pad_token_id is None:
+            named = _settings(base).pad_token_id
+            usual = found.eos_token or found.unk_token
+            found.pad_token = usual if usual and named is None else found.convert_ids_to_tokens(named or 0)
+        return found
     except AttuneError:
         raise
     except (OSError, ValueError) as error:
@@ -157,6 +166,8 @@ def backbone(
     )
     if head == "classification":
         model.config.problem_type = problem
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer(base).pad_token_id
     return FAMILIES[kind](model)
 
 

@@ -6,7 +6,7 @@ T tokens, B sequences, W wanted positions, H width of the model, throughout `mod
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -46,6 +46,14 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Sight:
+    """Which tokens of its own sequence a token sees."""
+
+    causal: bool = False  # none after itself
+    window: int | None = None  # none more than this many tokens away
+
+
+@dataclass(frozen=True)
 class Group:
     """Sequences of near-equal length whose attention is one call; what padding there is lives here.
 
@@ -55,8 +63,12 @@ class Group:
     n: int
     queries: Tensor
     keys: Tensor
-    mask: Tensor | None  # [n, 1, 1, k], true where there is a key; None when the lengths are equal
+    mask: (
+        Tensor | None
+    )  # [n or 1, 1, q or 1, k], true where a key is seen; None when all are, or `causal` says it
     real: Tensor | None  # which of the n * q rows are no padding; None when all are
+    causal: bool = False  # the queries are the keys, and each sees itself and those before it
+    bias: Tensor | None = None  # [1, heads, q, k], added to the scores
 
 
 @dataclass(frozen=True)
@@ -65,50 +77,125 @@ class Plan:
 
     groups: tuple[Group, ...]
     order: Tensor | None  # [Q] the place of each query among the groups' results; None when they are in order
+    plain: bool = True  # every query sees its whole sequence, and nothing is added to the scores
 
 
 def plan(
-    lengths: Sequence[int], wanted: np.ndarray | None = None, device: torch.device | None = None
+    lengths: Sequence[int],
+    wanted: np.ndarray | None = None,
+    device: torch.device | None = None,
+    sight: Sight = Sight(),
 ) -> Plan:
     """The attention of a stream with these lengths, for all positions or only for the wanted ones.
 
     Args:
         lengths: the B lengths of the sequences.
-        wanted: W ascending positions in the stream that ask; all sequences are asked about when None.
+        wanted: W ascending positions in the stream that ask; all of them when None.
         device: where the indices live.
+        sight: what each of them sees of its sequence.
     """
-    sizes = np.asarray(lengths, dtype=np.int64)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    if wanted is None:
-        asked, asked_starts = sizes, starts
-    else:
-        bounds = np.searchsorted(wanted, np.append(starts, starts[-1] + sizes[-1]))
-        asked, asked_starts = np.diff(bounds), bounds[:-1]
-    longest_first = np.argsort(-sizes, kind="stable")
+    runs = _Runs.of(lengths)
+    return _lay(_Queries.of(runs, wanted), runs, sight, device)
+
+
+def across(
+    lengths: Sequence[int],
+    sources: Sequence[int],
+    wanted: np.ndarray | None = None,
+    device: torch.device | None = None,
+) -> Plan:
+    """Cross attention: positions of a stream with these lengths ask, the B source sequences are seen whole."""
+    return _lay(_Queries.of(_Runs.of(lengths), wanted), _Runs.of(sources), Sight(), device)
+
+
+def biased(whole: Plan, table: Tensor) -> Plan:
+    """A plan of all positions that adds `table` [heads, L, L] to the scores of i for j, both from 0 in a sequence."""
+    groups = []
+    for group in whole.groups:
+        longest = len(group.keys) // group.n
+        groups.append(replace(group, bias=table[None, :, :longest, :longest]))
+    return replace(whole, groups=tuple(groups), plain=False)
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Sequences that lie end to end."""
+
+    starts: np.ndarray  # [B]
+    sizes: np.ndarray  # [B]
+
+    @staticmethod
+    def of(lengths: Sequence[int]) -> _Runs:
+        sizes = np.asarray(lengths, dtype=np.int64)
+        return _Runs(np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes)
+
+
+@dataclass(frozen=True)
+class _Queries:
+    """The positions that ask, as runs: those of one sequence lie together."""
+
+    runs: _Runs
+    places: np.ndarray  # [Q] from 0 in each sequence
+    all: bool  # every position asks
+
+    @staticmethod
+    def of(runs: _Runs, wanted: np.ndarray | None) -> _Queries:
+        ends = runs.starts + runs.sizes
+        if wanted is None or len(wanted) == ends[-1]:
+            places = np.arange(ends[-1]) - np.repeat(runs.starts, runs.sizes)
+            return _Queries(runs, places, True)
+        bounds = np.searchsorted(wanted, np.append(runs.starts, ends[-1]))
+        asked = _Runs(bounds[:-1], np.diff(bounds))
+        return _Queries(asked, wanted - np.repeat(runs.starts, asked.sizes), False)
+
+
+def _lay(queries: _Queries, keys: _Runs, sight: Sight, device: torch.device | None) -> Plan:
+    longest_first = np.argsort(-keys.sizes, kind="stable")
     groups, places = [], []
-    for first, last in _cuts(sizes[longest_first]):
+    for first, last in _cuts(keys.sizes[longest_first]):
         members = longest_first[first:last]
-        members = members[asked[members] > 0]
+        members = members[queries.runs.sizes[members] > 0]
         if len(members) == 0:
             continue
-        queries, real = _rectangle(asked_starts[members], asked[members])
-        keys, has_key = _rectangle(starts[members], sizes[members])
-        even = bool(has_key.all())
-        places.append(queries[real])
+        asking, real = _rectangle(queries.runs.starts[members], queries.runs.sizes[members])
+        seen, has_key = _rectangle(keys.starts[members], keys.sizes[members])
+        bound = sight.window is not None and sight.window < seen.shape[1] - 1
+        causal = sight.causal and queries.all and not bound
+        at = None if causal or not (sight.causal or bound) else queries.places[asking]
+        mask = None if causal else _mask(has_key, at, sight)
+        places.append(asking[real])
         groups.append(
             Group(
                 len(members),
-                torch.from_numpy(queries.ravel()).to(device),
-                torch.from_numpy(keys.ravel()).to(device),
-                None if even else torch.from_numpy(has_key[:, None, None, :]).to(device),
+                torch.from_numpy(asking.ravel()).to(device),
+                torch.from_numpy(seen.ravel()).to(device),
+                None if mask is None else torch.from_numpy(mask).to(device),
                 None if bool(real.all()) else torch.from_numpy(np.flatnonzero(real.ravel())).to(device),
+                causal,
             )
         )
     laid = np.concatenate(places)
     in_order = bool((np.diff(laid) > 0).all())
-    return Plan(
-        tuple(groups), None if in_order else torch.from_numpy(np.argsort(laid, kind="stable")).to(device)
+    order = None if in_order else torch.from_numpy(np.argsort(laid, kind="stable")).to(device)
+    return Plan(tuple(groups), order, plain=sight == Sight())
+
+
+def _mask(has_key: np.ndarray, places: np.ndarray | None, sight: Sight) -> np.ndarray | None:
+    """Which keys [n, k] are seen, all of them or by `sight` from the places [n, q]; None when all are."""
+    whole = bool(has_key.all())
+    if places is None:
+        return None if whole else has_key[:, None, None, :]
+    if whole and bool((places == places[:1]).all()):
+        places = places[:1]
+    ahead = np.arange(has_key.shape[1]) - places[:, :, None]
+    seen = (
+        np.ones_like(ahead, dtype=bool) if whole else np.repeat(has_key[:, None, :], ahead.shape[1], axis=1)
     )
+    if sight.causal:
+        seen &= ahead <= 0
+    if sight.window is not None:
+        seen &= np.abs(ahead) <= sight.window
+    return seen[:, None]
 
 
 def _rectangle(starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

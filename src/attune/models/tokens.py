@@ -66,6 +66,9 @@ class TextEncoder:
         self.overlap = overlap
         self.max_tokens = max_tokens
         self.prefix, self.suffix = frames.single(tokenizer)
+        # without special tokens an empty text would have no token at all
+        framed = len(self.prefix) + len(self.suffix) > 0
+        self._nothing = [] if framed else [tokenizer.eos_token_id or tokenizer.pad_token_id or 0]
         self.room = max_tokens - len(self.prefix) - len(self.suffix)
         assert self.room > 0, "max_tokens leaves no room for the text"
 
@@ -104,7 +107,7 @@ class TextEncoder:
                 verbose=False,
             )
             for ids in encoded["input_ids"]:
-                yield np.asarray(ids, dtype=np.int32)
+                yield np.asarray(ids or self._nothing, dtype=np.int32)
 
     def with_offsets(self, texts: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """As `ids`, with the characters (begin, end) of each token, [n, 2]."""
@@ -118,7 +121,8 @@ class TextEncoder:
                 verbose=False,
             )
             for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
-                yield np.asarray(ids, np.int32), np.asarray(offsets, np.int64).reshape(-1, 2)
+                places = offsets if ids else [(0, 0)] * len(self._nothing)
+                yield np.asarray(ids or self._nothing, np.int32), np.asarray(places, np.int64).reshape(-1, 2)
 
     def parts(self, length: int, room: int) -> Iterator[np.ndarray]:
         """The places [n <= room] that each sequence reads of a text of `length` tokens."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from attune.models.backbone import Backbone
+from attune.models.families.decoders import Gpt2, Llama, Mistral
 from attune.models.families.encoders import Albert, Bert, DistilBert, Electra, Roberta
 
 FAMILIES: dict[str, type[Backbone]] = {
@@ -13,4 +14,9 @@ FAMILIES: dict[str, type[Backbone]] = {
     "albert": Albert,
     "distilbert": DistilBert,
     "electra": Electra,
+    "gpt2": Gpt2,
+    "llama": Llama,
+    "qwen2": Llama,
+    "qwen3": Llama,
+    "mistral": Mistral,
 }

@@ -1,0 +1,184 @@
+"""Causal language models: GPT-2, and Llama with its kin (Mistral, Qwen2, Qwen3).
+
+Their classification heads read the last token of a sequence that is not padding. Lines are of transformers
+5.23, `models/<family>/modeling_<family>.py`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from attune.models.backbone import Backbone
+from attune.models.layer import Attention, Layer, Rotary, Seen
+from attune.models.stream import Sight, Stream, plan
+
+
+class Decoder(Backbone):
+    """What causal language models share: each token sees itself and those before it."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__(model)
+        self.layers = [self.parts(layer) for layer in self.stack()]
+        self.sights = [self.sight(layer) for layer in self.stack()]
+
+    @abstractmethod
+    def stack(self) -> list[Any]:
+        """transformers' layers."""
+
+    @abstractmethod
+    def parts(self, layer: Any) -> Layer:
+        """A layer in its parts."""
+
+    @abstractmethod
+    def embed(self, words: Tensor, stream: Stream) -> Tensor:
+        """The first hidden states [T, H] from word vectors [T, H]."""
+
+    @abstractmethod
+    def norm(self, states: Tensor) -> Tensor:
+        """The norm after the last layer."""
+
+    def sight(self, layer: Any) -> Sight:
+        """What a token sees in this layer."""
+        return Sight(causal=True)
+
+    def rotary(self, states: Tensor, stream: Stream) -> Rotary | None:
+        """The rotation of the positions, where the family has one."""
+        return None
+
+    def hidden(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
+        """The last hidden states [W, H]; the last layer is computed at the wanted positions only."""
+        states = self.embed(self.word_vectors(stream) if vectors is None else vectors, stream)
+        rotary = self.rotary(states, stream)
+        plans = {sight: plan(stream.lengths, None, states.device, sight) for sight in set(self.sights[:-1])}
+        for layer, sight in zip(self.layers[:-1], self.sights[:-1], strict=True):
+            states = layer(states, Seen(plans[sight], rotary))
+        asked = plan(stream.lengths, np.asarray(wanted.cpu()), states.device, self.sights[-1])
+        return self.norm(self.layers[-1](states, Seen(asked, rotary), wanted))
+
+    def reads(self, stream: Stream) -> Tensor:
+        """The last token that is not padding; the first where all are (modeling_gpt2.py:921)."""
+        ends = stream.starts + np.asarray(stream.lengths) - 1
+        padding = np.asarray((stream.tokens == self.model.config.pad_token_id).cpu())
+        if padding[ends].any():
+            order = np.where(padding, -1, np.arange(len(padding)))
+            ends = np.maximum(np.maximum.reduceat(order, stream.starts), stream.starts)
+        return torch.from_numpy(ends)
+
+    def score(self, read: Tensor) -> Tensor:
+        """The head's one product."""
+        logits: Tensor = self.model.score(read)
+        return logits
+
+
+class Gpt2(Decoder):
+    """GPT-2: a table of positions, one product for queries, keys and values."""
+
+    def stack(self) -> list[Any]:
+        """The blocks."""
+        return list(self.base.h)
+
+    def parts(self, layer: Any) -> Layer:
+        """A block in its parts."""
+        attention = layer.attn
+        return Layer(
+            Attention(
+                lambda asked, seen: _split(attention.c_attn, asked, seen),
+                lambda mixed: attention.resid_dropout(attention.c_proj(mixed)),
+                attention.head_dim,
+                attention.scaling,
+                lambda: attention.attn_dropout.p if attention.training else 0.0,
+            ),
+            layer.ln_1,
+            layer.mlp,
+            layer.ln_2,
+        )
+
+    def embed(self, words: Tensor, stream: Stream) -> Tensor:
+        """Words and positions. GPT-2 adds token types as words (modeling_gpt2.py:595); none are given to it."""
+        states: Tensor = self.base.drop(words + self.base.wpe(stream.positions))
+        return states
+
+    def norm(self, states: Tensor) -> Tensor:
+        """The norm after the last block."""
+        normed: Tensor = self.base.ln_f(states)
+        return normed
+
+
+def _split(joint: Any, asked: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of transformers' Conv1D, whose weight lies [in, 3 * out]."""
+    if asked is seen:
+        q, k, v = joint(seen).chunk(3, dim=-1)
+        return q, k, v
+    width = joint.weight.shape[1] // 3
+    k, v = torch.addmm(joint.bias[width:], seen, joint.weight[:, width:]).chunk(2, dim=-1)
+    return torch.addmm(joint.bias[:width], asked, joint.weight[:, :width]), k, v
+
+
+class Llama(Decoder):
+    """Llama, and Qwen2 and Qwen3, whose layers say themselves whether they have a window."""
+
+    def stack(self) -> list[Any]:
+        """The layers in use (modeling_llama.py:393)."""
+        return list(self.base.layers[: self.base.config.num_hidden_layers])
+
+    def parts(self, layer: Any) -> Layer:
+        """A layer in its parts; Qwen3 norms each head's queries and keys (modeling_qwen3.py:246)."""
+        attention = layer.self_attn
+        normed = hasattr(attention, "q_norm")
+        return Layer(
+            Attention(
+                lambda asked, seen: (attention.q_proj(asked), attention.k_proj(seen), attention.v_proj(seen)),
+                attention.o_proj,
+                attention.head_dim,
+                attention.scaling,
+                _share(attention, "attention_dropout"),
+                (attention.q_norm, attention.k_norm) if normed else None,
+            ),
+            layer.input_layernorm,
+            layer.mlp,
+            layer.post_attention_layernorm,
+        )
+
+    def sight(self, layer: Any) -> Sight:
+        """A window of n tokens counts the token itself (masking_utils.py:95)."""
+        window = self.window(layer)
+        return Sight(causal=True, window=None if window is None else window - 1)
+
+    def window(self, layer: Any) -> int | None:
+        """How many tokens are seen in this layer; None for all."""
+        return getattr(layer.self_attn, "sliding_window", None)
+
+    def embed(self, words: Tensor, stream: Stream) -> Tensor:
+        """The word vectors themselves."""
+        return words
+
+    def rotary(self, states: Tensor, stream: Stream) -> Rotary:
+        """The same rotation in all layers."""
+        cos, sin = self.base.rotary_emb(states[None], stream.positions[None])
+        return Rotary(cos[0], sin[0])
+
+    def norm(self, states: Tensor) -> Tensor:
+        """The norm after the last layer."""
+        normed: Tensor = self.base.norm(states)
+        return normed
+
+
+class Mistral(Llama):
+    """Mistral: one window for all layers (modeling_mistral.py:353)."""
+
+    def window(self, layer: Any) -> int | None:
+        """The configuration's window."""
+        window: int | None = self.base.config.sliding_window
+        return window
+
+
+def _share(module: Any, name: str) -> Callable[[], float]:
+    """The dropout that a module holds as a number, while it trains."""
+    return lambda: getattr(module, name) if module.training else 0.0

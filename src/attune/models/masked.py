@@ -1,0 +1,67 @@
+"""Attention for the families in which a token does not see all of its sequence alike.
+
+Causal, inside a window, with a bias on the scores, or with heads that share their keys and values. What needs
+none of it goes to `models.attention`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from attune.models import attention
+from attune.models.stream import Group, Plan
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, plan: Plan, *, scaling: float, dropout: float = 0.0
+) -> Tensor:
+    """Attention inside each sequence.
+
+    Args:
+        query: [Q, heads, d], all positions of the stream or the wanted ones that `plan` was made for.
+        key: [T, key heads, d]; each serves heads / key heads neighbouring heads.
+        value: [T, key heads, d].
+        plan: the groups.
+        scaling: factor on the scores.
+        dropout: share of the attention weights that are dropped.
+
+    Returns:
+        [Q, heads, d], in the order of `query`.
+    """
+    shared = query.shape[1] // key.shape[1]
+    if plan.plain and shared == 1:
+        return attention.attend(query, key, value, plan, scaling=scaling, dropout=dropout)
+    pieces = []
+    for group in plan.groups:
+        q, k, v = (
+            states.index_select(0, index).view(group.n, -1, *states.shape[1:]).transpose(1, 2)
+            for states, index in ((query, group.queries), (key, group.keys), (value, group.keys))
+        )
+        if shared > 1:
+            k, v = k.repeat_interleave(shared, dim=1), v.repeat_interleave(shared, dim=1)
+        out = _dense((q, k, v), group, scaling=scaling, dropout=dropout)
+        flat = out.transpose(1, 2).reshape(-1, *query.shape[1:])
+        pieces.append(flat if group.real is None else flat.index_select(0, group.real))
+    joined = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+    return joined if plan.order is None else joined.index_select(0, plan.order)
+
+
+def _dense(qkv: tuple[Tensor, Tensor, Tensor], group: Group, *, scaling: float, dropout: float) -> Tensor:
+    """[n, heads, q, d] from queries [n, heads, q, d], keys and values [n, heads, k, d]."""
+    q, k, v = qkv
+    if dropout == 0.0 and group.bias is None:
+        return functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=group.mask, is_causal=group.causal, scale=scaling
+        )
+    # With dropout, or a bias that learns, torch's CPU kernel falls back to these products, with a float mask.
+    scores = torch.matmul(q * scaling, k.transpose(2, 3))
+    if group.bias is not None:
+        scores = scores + group.bias
+    mask = group.mask
+    if group.causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return torch.matmul(functional.dropout(scores.softmax(dim=-1), p=dropout), v)
