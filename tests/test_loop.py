@@ -22,7 +22,7 @@ from attune.tasks.classification import Classification, Options
 from attune.training import batches
 from attune.training.checkpoint import Store, verify
 from attune.training.events import Evaluated, Finished, Saved, Stepped
-from attune.training.loop import Fit, fit
+from attune.training.loop import Fit, fit, predictions
 from attune.training.optim import adamw
 from attune.training.schedule import factor
 from attune.training.update import Learner, update
@@ -36,12 +36,12 @@ def _fit(checkpoints, folder, **knobs):
     cells = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
     table = Table("rows.csv", ("text", "label"), cells, list(range(2, 62)), "")
     task = Classification(Options())
-    task.learn(table, "label")
-    gold = task.gold(table, "label")
+    task.learn(table)
+    gold = task.gold(table)
     base = checkpoints("bert")
     encoder = TextEncoder(load.tokenizer(base), max_tokens=tiny.LIMIT)
-    train = task.encode(cells["text"][:44], encoder, gold[:44])
-    valid = task.encode(cells["text"][44:], encoder, gold[44:])
+    train = task.encode(table.take(range(44)), encoder, gold[:44])
+    valid = task.encode(table.take(range(44, 60)), encoder, gold[44:])
     section = TrainSection(**values)
     model = load.backbone(base, "classification", task.labels, seed=section.seed)
     learner = Learner(task, model, adamw(model.model, weight_decay=0.01), section.clip, str)
@@ -113,11 +113,8 @@ def test_the_best_weights_are_in_the_model_at_the_end(checkpoints, tmp_path):
     finished = events[-1]
     assert isinstance(finished, Finished)
     assert finished.best_step == best.step
-    from attune.training.loop import predicted
-
-    taken: list[np.ndarray] = []
-    list(predicted(run.learner.task, run.learner.model, run.valid, taken.append))
-    scores = run.learner.task.score(run.valid_gold, run.learner.task.join(taken[0], run.valid))
+    found = predictions(run.learner.task, run.learner.model, run.valid)
+    scores = run.learner.task.score(run.valid_gold, found)
     assert scores["log_loss"] == pytest.approx(best.metrics["log_loss"], abs=1e-9)
 
 
@@ -167,7 +164,7 @@ def test_what_is_not_finite_stops_before_the_weights_change_and_names_the_rows(c
     else:
         learner.task.loss = lambda logits, batch: (logits - logits.detach()).abs().sqrt().sum()
     part = run.steps(0)[0]
-    from attune.tasks.base import batch_of
+    from attune.tasks.features import batch_of
 
     with pytest.raises(TrainingError, match=r"rows \[") as error:
         update(learner, [batch_of(run.train, part)], count=8.0, lr=1.0)

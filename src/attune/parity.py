@@ -1,7 +1,7 @@
 """The promise that a stored model is the trained one: loaded again elsewhere, it must answer the same.
 
-`python -m attune.parity RUN` is a process of its own. It loads the model through transformers alone, padded
-and with transformers' attention, and compares its logits with those that the run has kept.
+`python -m attune.parity RUN` is a process of its own. It loads the model through transformers alone, with
+transformers' attention, one sequence at a time, and compares its logits with those that the run has kept.
 """
 
 from __future__ import annotations
@@ -10,19 +10,57 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attune import files, recipe_file, tasks
 from attune.data.table import Table
 from attune.errors import Problem, TrainingError
-from attune.models.backbone import Backbone
 from attune.rundir import RunDir
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from attune.models.backbone import Backbone
+    from attune.models.stream import Stream
 
 ROWS = 64
 KEPT = "parity.npz"
 TOLERANCE = 1e-3  # of a logit, beside its size; float32 on other kernels differs by about 1e-5
+
+
+class Plain:
+    """A transformers model as it comes, asked like a backbone, for streams of one sequence."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def _run(self, stream: Stream) -> Any:
+        kinds = {} if stream.kinds is None else {"token_type_ids": stream.kinds[None]}
+        return self.model(input_ids=stream.tokens[None], **kinds)
+
+    def classify(self, stream: Stream) -> Tensor:
+        """[1, C]."""
+        logits: Tensor = self._run(stream).logits
+        return logits
+
+    def tag(self, stream: Stream, wanted: Tensor) -> Tensor:
+        """[W, C]."""
+        logits: Tensor = self._run(stream).logits[0, wanted]
+        return logits
+
+    def span(self, stream: Stream) -> Tensor:
+        """[T, 2]."""
+        import torch
+
+        found = self._run(stream)
+        return torch.stack([found.start_logits[0], found.end_logits[0]], -1)
+
+    def pooled(self, stream: Stream) -> Tensor:
+        """[1, H]."""
+        mean: Tensor = self._run(stream).last_hidden_state.mean(1)
+        return mean
 
 
 def keep(run: RunDir, task: Any, model: Backbone, encoder: Any, rows: Table) -> None:
@@ -54,6 +92,9 @@ def check(run: RunDir) -> dict[str, Any]:
 
 def compare(run: RunDir) -> dict[str, Any]:
     """Loads the stored model with transformers, answers the first test rows again and writes parity.json."""
+    import torch
+    import transformers
+
     from attune.models import load
     from attune.models.tokens import TextEncoder
 
@@ -64,7 +105,8 @@ def compare(run: RunDir) -> dict[str, Any]:
     cells = run.read("parity_rows.json")
     size = len(cells["text"])
     rows = Table("", tuple(cells), cells, list(range(1, size + 1)), "")
-    model = load.plain(str(run.model), task.head)
+    name = load.HEADS[task.head][0]
+    model = Plain(getattr(transformers, name).from_pretrained(run.model, dtype=torch.float32))
     ours, theirs = np.load(run.path / KEPT)["logits"], _logits(task, model, encoder, rows)
     difference = float((np.abs(ours - theirs) / (1 + np.abs(ours))).max()) if ours.shape == theirs.shape else 1e9
     found = {
@@ -72,7 +114,7 @@ def compare(run: RunDir) -> dict[str, Any]:
         "largest_difference": difference,
         "tolerance": TOLERANCE,
         "same": difference <= TOLERANCE,
-        "loaded_by": f"transformers {load.HEADS[task.head]}",
+        "loaded_by": f"transformers {name}",
     }
     run.write("parity.json", found)
     return found

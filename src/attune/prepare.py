@@ -64,6 +64,15 @@ def rows(recipe: Recipe) -> Rows:
     return Rows(resolved, tables, found, findings, notes)
 
 
+def _shares(recipe: Recipe) -> dict[str, float]:
+    shares = {"valid": recipe.data.valid_share, "test": recipe.data.test_share}
+    for part, share in shares.items():
+        if share == 0 and not getattr(recipe.data, part):
+            fix = f"Set data.{part}_share above 0, or name a file: --{part} FILE"
+            raise RecipeError(Problem(f"data.{part}_share", f"no {part} rows would be left", "0", fix))
+    return shares
+
+
 def _split(train: Table, task: str, missing: dict[str, float], *, seed: int) -> dict[str, Table]:
     shares = {"train": 1.0 - sum(missing.values()), **missing}
     parts = split.split(split.groups(train), split.strata(train, task), shares, seed=seed)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from attune.errors import AttuneError
-from attune.report.wording import baseline_name, metric_name
+from attune.report.wording import metric_name
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -181,9 +181,9 @@ def _table(metrics: dict[str, Any], shown: Sequence[str]) -> Table:
     told = [name for name in shown if name in metrics["test"]] or list(metrics["test"])[:5]
     table = Table(title=f"test, {metrics['test'][told[0]]['n']:,} rows", title_justify="left")
     table.add_column("")
-    table.add_column("attune [95 %]", justify="right")
+    table.add_column("attune [95 %]", justify="right", no_wrap=True)
     for name in metrics["baselines"]:
-        table.add_column(baseline_name(name), justify="right", max_width=22)
+        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
     for key in told:
         held = metrics["test"][key]
         others = [f"{scores[key]['value']:.3f}" if key in scores else "" for scores in metrics["baselines"].values()]
