@@ -1,54 +1,34 @@
 """How far a score can be trusted: bootstrap intervals, and paired comparisons of two sets of answers.
 
-Letters: S samples, N rows, C classes, K cells of rows that agree in truth and in both answers.
+`of_sums` and `paired_sums` do for every score that is a function of sums over rows what `bootstrap` and
+`paired` do for one label a row. Letters: S samples, N rows, C classes, K cells of rows that agree in truth
+and in both answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from attune.metrics import calibration, labels
+from attune.metrics import calibration, labels, resampling
 from attune.metrics.labels import COUNTED, Tally
+from attune.metrics.resampling import Interval
+from attune.metrics.scales import WORDS, scale
+from attune.metrics.sums import ALPHA, Difference, chance, of_sums, of_weights, paired_sums
 
-CELLS_AT_ONCE = 2**20  # bounds the memory of one stretch of samples: a few arrays of 8 MiB
-ALPHA = 0.05
-WORDS = {
-    "accuracy": "accuracy",
-    "f1_macro": "macro-F1",
-    "f1_micro": "micro-F1",
-    "f1_weighted": "weighted F1",
-    "precision_macro": "macro precision",
-    "recall_macro": "macro recall",
-    "matthews_correlation": "Matthews correlation",
-}
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A score of n rows, and the bounds that resampling the rows puts on it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How much higher the first answers score than the second ones on the same n rows.
-
-    `low` and `high` bound it with a level of 0.95; `p` is two-sided.
-    """
-
-    metric: str
-    difference: float
-    low: float
-    high: float
-    p: float
-    n: int
+__all__ = [
+    "ALPHA",
+    "WORDS",
+    "Difference",
+    "Interval",
+    "bootstrap",
+    "of_sums",
+    "of_weights",
+    "paired",
+    "paired_sums",
+    "sentence",
+]
 
 
 def bootstrap(
@@ -60,23 +40,26 @@ def bootstrap(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Percentile intervals over resampled rows, for every metric of `labels.score` (Efron 1979).
+    """Intervals over resampled rows for every metric of `labels.score`, and without them for `ece`.
 
-    Do not read the interval of `ece` as holding the true error: chance only adds to `ece`, resampling
-    adds it once more, and for a well calibrated model the whole interval lies above the truth. Where
-    resampling moves all of an interval away from its value, it is widened to reach it. Nor can it show
-    what the rows do not: without a single mistake the interval of accuracy has no width.
+    `resampling.bounds` says which bootstrap interval it is, `calibration.ece_bounds` why `ece` has another.
     """
-    _check_draws(samples, level)
+    resampling.check_draws(samples, level)
     values = labels.score(gold, probabilities, classes)
-    rows = _Rows.of(*labels.checked(gold, probabilities, classes), ranked="roc_auc" in values)
-    rng = np.random.default_rng(seed)
-    n = len(rows.gold)
-    stretches = [
-        rows.scores(rng.integers(n, size=(size, n)), classes) for size in _stretches(samples, max(n, classes))
-    ]
-    drawn = {name: np.concatenate([stretch[name] for stretch in stretches]) for name in values}
-    return {name: Interval(value, *_bounds(drawn[name], value, level), n=n) for name, value in values.items()}
+    gold, probabilities = labels.checked(gold, probabilities, classes)
+    rows = _Rows.of(gold, probabilities, classes, ranked="roc_auc" in values)
+    found = of_weights(
+        len(gold),
+        rows.scores,
+        samples=samples,
+        seed=seed,
+        level=level,
+        width=rows.width,
+        values={name: value for name, value in values.items() if name != "ece"},
+    )
+    low, high = calibration.ece_bounds(gold, probabilities, level)
+    found["ece"] = Interval(values["ece"], low, high, len(gold))
+    return {name: found[name] for name in values}
 
 
 def paired(
@@ -94,31 +77,33 @@ def paired(
     The interval is that of the paired bootstrap. p is by approximate randomisation (Noreen 1989): how
     often a difference as large appears when each row swaps its two answers by the toss of a coin.
     """
-    _check_draws(samples, 1 - ALPHA)
+    resampling.check_draws(samples, 1 - ALPHA)
     if metric not in COUNTED:
         raise ValueError(f"paired compares {', '.join(COUNTED)}; found '{metric}'")
     gold, probabilities_a = labels.checked(gold, probabilities_a, classes)
     probabilities_b = labels.checked(gold, probabilities_b, classes)[1]
     cells = _Cells.of(gold, probabilities_a.argmax(1), probabilities_b.argmax(1), classes)
     value = float(cells.difference(metric, cells.n[None], np.zeros((1, len(cells.n))))[0])
-    resampling, swapping = (np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(2))
-    low, high = _bounds(cells.resampled(metric, samples, resampling), value, 1 - ALPHA)
-    extreme = np.abs(cells.swapped(metric, samples, swapping)) >= abs(value) - 1e-12  # ties, as rounded
-    return Difference(metric, value, low, high, float((1 + extreme.sum()) / (1 + samples)), len(gold))
+    kept, swapping = (np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(2))
+    drawn, middle = cells.resampled(metric, samples, kept)
+    low, high = resampling.bounds(drawn, value, middle, 1 - ALPHA)
+    p = chance(cells.swapped(metric, samples, swapping), value)
+    return Difference(metric, value, low, high, p, len(gold))
 
 
 def sentence(difference: Difference, other: str) -> str:
-    """The difference in plain words and points (hundredths), as said of the first answers.
+    """The difference in plain words, as said of the first answers: in points (hundredths) for shares.
 
-    It is a better or a worse only if the interval leaves out 0 and p is below 0.05.
+    It is a better or a worse only if the interval leaves out 0 and p is below 0.05. An error that is
+    lower is better, and by a positive amount.
     """
-    d = difference
+    d, how = difference, scale(difference.metric)
     told = d.p < ALPHA and (d.low > 0 or d.high < 0)
     values = (d.difference, d.low, d.high) if not told or d.low > 0 else (-d.difference, -d.high, -d.low)
-    points, low, high = (f"{round(100 * value, 1) + 0.0:.1f}" for value in values)  # + 0.0: no "-0.0"
-    size = f"{points} points [{low}, {high}] in {WORDS[d.metric]} ({_chance(d.p)})"
+    amount, low, high = how.told(*values)
+    size = f"{amount}{' points' if how.points else ''} [{low}, {high}] in {how.words} ({_likely(d.p)})"
     if told:
-        return f"{'better' if d.low > 0 else 'worse'} than {other} by {size}"
+        return f"{'better' if (d.low > 0) != how.lower_is_better else 'worse'} than {other} by {size}"
     rows = "1 row" if d.n == 1 else f"{d.n:,} rows"
     return f"the test set ({rows}) cannot tell it from {other}: difference {size}"
 
@@ -130,40 +115,44 @@ class _Rows:
     gold: np.ndarray
     predicted: np.ndarray
     losses: np.ndarray
-    bins: np.ndarray
-    gaps: np.ndarray  # rightness less confidence
+    classes: int
     ranks: np.ndarray | None  # of the probability of class 1, where there are two
 
     @classmethod
-    def of(cls, gold: np.ndarray, probabilities: np.ndarray, *, ranked: bool) -> _Rows:
-        bins, confidence, right = calibration.binned(gold, probabilities)
-        return cls(
-            gold,
-            probabilities.argmax(1),
-            labels.losses(gold, probabilities),
-            bins,
-            right - confidence,
-            labels.ranks(probabilities[:, 1]) if ranked else None,
-        )
+    def of(cls, gold: np.ndarray, probabilities: np.ndarray, classes: int, *, ranked: bool) -> _Rows:
+        ranks = labels.ranks(probabilities[:, 1]) if ranked else None
+        return cls(gold, probabilities.argmax(1), labels.losses(gold, probabilities), classes, ranks)
 
-    def scores(self, index: np.ndarray, classes: int) -> dict[str, np.ndarray]:
-        """Every metric of each of S samples of row numbers [S, N]."""
-        missed = np.where(self.gold == self.predicted, self.gold, classes)
+    @property
+    def places(self) -> int:
+        """The number of distinct ranks, 0 if there is no ranking."""
+        return 0 if self.ranks is None else int(self.ranks.max()) + 1
+
+    @property
+    def width(self) -> int:
+        """How many numbers the tables of one sample hold."""
+        return max(self.classes + 1, 2 * self.places)
+
+    def scores(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Every metric but `ece` of each of S samples, given as weights [S, N] of the rows."""
+        missed = np.where(self.gold == self.predicted, self.gold, self.classes)
         counted = Tally(
-            hits=_counts(missed[index], classes + 1)[:, :classes],
-            support=_counts(self.gold[index], classes),
-            guessed=_counts(self.predicted[index], classes),
+            hits=self._counted(missed, self.classes + 1, weights)[:, : self.classes],
+            support=self._counted(self.gold, self.classes, weights),
+            guessed=self._counted(self.predicted, self.classes, weights),
         )
         scores = {name: metric(counted) for name, metric in COUNTED.items()}
-        scores["log_loss"] = self.losses[index].mean(1)
-        gaps = _counts(self.bins[index], calibration.BINS, self.gaps[index])
-        scores["ece"] = np.abs(gaps).sum(1) / index.shape[1]
+        scores["log_loss"] = (weights * self.losses).sum(1) / weights.sum(1)
         if self.ranks is not None:
-            places = int(self.ranks.max()) + 1
-            ranked = _counts((2 * self.ranks + self.gold)[index], 2 * places).reshape(-1, places, 2)
+            ranked = self._counted(2 * self.ranks + self.gold, 2 * self.places, weights)
+            ranked = ranked.reshape(-1, self.places, 2)
             scores["roc_auc"] = labels.ranked_auc(ranked)
             scores["average_precision"] = labels.ranked_precision(ranked)
         return scores
+
+    @staticmethod
+    def _counted(keys: np.ndarray, kinds: int, weights: np.ndarray) -> np.ndarray:
+        return resampling.counts(np.broadcast_to(keys, weights.shape), kinds, weights)
 
 
 @dataclass(frozen=True)
@@ -199,52 +188,25 @@ class _Cells:
             )
         )
 
-    def resampled(self, metric: str, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """[S] differences of rows drawn with replacement."""
-        drawn = []
-        for size in _stretches(samples, max(self.a.shape)):
+    def resampled(self, metric: str, samples: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+        """[S] differences of rows drawn with replacement, and the one of all draws together."""
+        drawn, total = [], np.zeros((1, len(self.n)))
+        for size in resampling.stretches(samples, max(self.a.shape)):
             kept = rng.multinomial(int(self.n.sum()), self.n / self.n.sum(), size=size).astype(np.float64)
+            total += kept.sum(0)
             drawn.append(self.difference(metric, kept, np.zeros_like(kept)))
-        return np.concatenate(drawn)
+        return np.concatenate(drawn), float(self.difference(metric, total, np.zeros_like(total))[0])
 
     def swapped(self, metric: str, samples: int, rng: np.random.Generator) -> np.ndarray:
         """[S] differences of rows whose two answers changed places with probability 1/2."""
         drawn = []
-        for size in _stretches(samples, max(self.a.shape)):
+        for size in resampling.stretches(samples, max(self.a.shape)):
             swapped = rng.binomial(self.n.astype(np.int64), 0.5, size=(size, len(self.n))).astype(np.float64)
             drawn.append(self.difference(metric, self.n - swapped, swapped))
         return np.concatenate(drawn)
 
 
-def _counts(keys: np.ndarray, kinds: int, weights: np.ndarray | None = None) -> np.ndarray:
-    """[S, kinds] how often each key (or how much weight) stands in each row of keys [S, N]."""
-    size = len(keys)
-    flat = (keys + kinds * np.arange(size)[:, None]).reshape(-1)
-    weights = None if weights is None else weights.reshape(-1)
-    return np.bincount(flat, weights, minlength=size * kinds).reshape(size, kinds).astype(np.float64)
-
-
-def _stretches(samples: int, width: int) -> Iterator[int]:
-    """Numbers of samples to draw at once, so that memory does not grow with their number."""
-    most = max(1, CELLS_AT_ONCE // width)
-    for start in range(0, samples, most):
-        yield min(most, samples - start)
-
-
-def _bounds(drawn: np.ndarray, value: float, level: float) -> tuple[float, float]:
-    known = drawn[np.isfinite(drawn)]  # a sample of one class has no roc_auc
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2]) if len(known) else (value, value)
-    return min(float(low), value), max(float(high), value)
-
-
-def _check_draws(samples: int, level: float) -> None:
-    if samples < 1:
-        raise ValueError(f"resampling needs at least one sample; found {samples}")
-    if not 0 < level < 1:
-        raise ValueError(f"the level of an interval lies between 0 and 1; found {level}")
-
-
-def _chance(p: float) -> str:
+def _likely(p: float) -> str:
     if p < 0.0005:
         return "p < 0.001"
     return f"p = {p:.3f}" if p < 0.01 else f"p = {p:.2g}"
