@@ -12,15 +12,16 @@ import transformers
 
 from attune.errors import RecipeError
 from attune.models import load
+from attune.models.families import FAMILIES
 from attune.models.stream import Stream
 
 LENGTHS = [
     [5, 3, 9, 3, 1, 7],
-    [4],
-    [1],
     [tiny.LIMIT, 2, tiny.LIMIT - 1],
-    [6, 6, 6, 6],
-    list(range(1, 20)),
+    [1],
+    pytest.param([4], marks=pytest.mark.slow),
+    pytest.param([6, 6, 6, 6], marks=pytest.mark.slow),
+    pytest.param(list(range(1, 20)), marks=pytest.mark.slow),
 ]
 LABELS = {"classification": ["a", "b", "c"], "tagging": ["O", "B-X", "I-X"], "qa": [], "similarity": []}
 CASES = [(family, head) for family in tiny.FAMILIES for head in LABELS if tiny.has(family, head)]
@@ -35,9 +36,9 @@ def sequences_of(lengths, seed=0):
     return [sequence.astype(np.int32) for sequence in made]
 
 
-def padded_of(sequences):
-    ids = torch.zeros(len(sequences), max(map(len, sequences)), dtype=torch.long)
-    mask = torch.zeros_like(ids)
+def padded_of(sequences, model):
+    size = len(sequences), max(map(len, sequences))
+    ids, mask = torch.full(size, model.config.pad_token_id), torch.zeros(size, dtype=torch.long)
     for row, sequence in enumerate(sequences):
         ids[row, : len(sequence)] = torch.from_numpy(sequence)
         mask[row, : len(sequence)] = 1
@@ -85,7 +86,7 @@ def answers(flat, head, stream):
 
 
 def expected_answers(padded, head, sequences):
-    inputs = padded_of(sequences)
+    inputs = padded_of(sequences, padded)
     real = inputs["attention_mask"].bool()
     out = padded(**inputs)
     if head == "classification":
@@ -96,6 +97,16 @@ def expected_answers(padded, head, sequences):
         return torch.stack([out.start_logits, out.end_logits], dim=-1)[real]
     states = out.last_hidden_state * real[..., None]
     return states.sum(1) / real.sum(1, keepdim=True)
+
+
+def same_gradient(mine, theirs, name):
+    if mine is None or theirs is None:
+        assert all(gradient is None or not gradient.any() for gradient in (mine, theirs)), name
+        return
+    scale = max(1.0, float(theirs.abs().max()))  # 1e-5 of the largest, where that is large
+    torch.testing.assert_close(
+        mine / scale, theirs / scale, atol=1e-5, rtol=1e-4, msg=lambda m: f"{name}: {m}"
+    )
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
@@ -110,14 +121,7 @@ def test_answers_and_gradients_equal_padded_eager_transformers(pair, lengths):
     (expected * weights).sum().backward()
     theirs = dict(padded.named_parameters())
     for name, parameter in flat.model.named_parameters():
-        other = theirs[name].grad
-        if other is None or parameter.grad is None:
-            assert all(grad is None or not grad.any() for grad in (other, parameter.grad)), name
-        else:
-            scale = max(1.0, float(other.abs().max()))
-            torch.testing.assert_close(
-                parameter.grad / scale, other / scale, atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
-            )
+        same_gradient(parameter.grad, theirs[name].grad, name)
 
 
 def test_the_order_of_the_sequences_changes_nothing(pair):
@@ -136,13 +140,56 @@ def test_the_order_of_the_sequences_changes_nothing(pair):
 def test_hidden_states_are_those_of_the_wanted_positions_only(checkpoints, family):
     flat, padded = _pair(checkpoints(family), "similarity")
     sequences = sequences_of([5, 3, 9, 2])
-    inputs = padded_of(sequences)
+    inputs = padded_of(sequences, padded)
     with torch.no_grad():
-        everything = padded(**inputs).last_hidden_state[inputs["attention_mask"].bool()]
+        out = padded(**inputs)  # BART's own last states are its decoder's
+        states = out.get("encoder_last_hidden_state", out.last_hidden_state)
+        everything = states[inputs["attention_mask"].bool()]
         stream = Stream.of(sequences)
         for wanted in ([0], [1, 2, 4, 9, 18], list(range(19)), [5, 6, 7]):
             found = flat.hidden(stream, torch.tensor(wanted))
             torch.testing.assert_close(found, everything[wanted], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("head", ["AutoModel", "AutoModelForSeq2SeqLM"])
+@pytest.mark.parametrize("family", tiny.ENCODER_DECODERS)
+def test_a_decoder_reads_its_targets_and_the_source_of_each(checkpoints, family, head):
+    folder = checkpoints(family)
+    padded = getattr(transformers, head).from_pretrained(
+        folder, attn_implementation="eager", dtype=torch.float32
+    )
+    flat = FAMILIES[family](without_dropout(padded))
+    sources, targets = sequences_of([5, 3, 9, 3, 1, 7]), sequences_of([2, 8, 3, 1, tiny.LIMIT, 8], seed=1)
+    inputs, labels = padded_of(sources, padded), padded_of(targets, padded)
+    out = padded.base_model(
+        **inputs,
+        decoder_input_ids=labels["input_ids"],
+        decoder_attention_mask=labels["attention_mask"],
+        output_hidden_states=True,
+    )
+    expected = out.decoder_hidden_states[-1][labels["attention_mask"].bool()]
+    source, target = Stream.of(sources), Stream.of(targets)
+    everything = torch.arange(len(target.tokens))
+    found = flat.hidden(source, everything, target=target)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    wanted = torch.tensor([0, 1, 5, 12, 13, 40])
+    torch.testing.assert_close(
+        flat.hidden(source, wanted, target=target), expected[wanted], atol=1e-5, rtol=1e-5
+    )
+    weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
+    parameters = list(padded.base_model.named_parameters())
+    mine, theirs = (
+        torch.autograd.grad((states * weights).sum(), [p for _, p in parameters], allow_unused=True)
+        for states in (found, expected)
+    )
+    for (name, _), left, right in zip(parameters, mine, theirs, strict=True):
+        same_gradient(left, right, name)
+
+
+def test_a_text_that_does_not_end_is_refused_where_the_head_reads_its_end(checkpoints):
+    flat, _ = _pair(checkpoints("t5"), "classification")
+    with pytest.raises(RecipeError, match="its tokenizer adds none"):
+        flat.classify(Stream.of([np.asarray([7, 8, tiny.END]), np.asarray([7, 8])]))
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -150,7 +197,7 @@ def test_token_types_count_where_a_family_has_them_and_are_ignored_elsewhere(che
     flat, padded = _pair(checkpoints(family), "classification")
     sequences = sequences_of([6, 4])
     kinds = [np.asarray([0, 0, 0, 1, 1, 1]), np.asarray([0, 0, 1, 1])]
-    inputs = padded_of(sequences)
+    inputs = padded_of(sequences, padded)
     if getattr(padded.config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"] = torch.tensor([[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 0, 0]])
     with torch.no_grad():
@@ -165,7 +212,8 @@ def test_word_vectors_in_place_of_the_tokens_change_nothing(checkpoints, family)
     vectors = flat.word_vectors(stream).detach().requires_grad_()
     found = flat.classify(stream, vectors)
     torch.testing.assert_close(found, flat.classify(stream), atol=1e-5, rtol=1e-5)
-    assert torch.autograd.grad(found.sum(), vectors)[0].abs().sum(-1).count_nonzero() == len(stream.tokens)
+    (gradient,) = torch.autograd.grad(found.sum(), vectors)
+    assert gradient.abs().sum(-1)[stream.tokens != flat.model.config.pad_token_id].all()
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)

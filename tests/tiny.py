@@ -23,6 +23,16 @@ END = SPECIAL.index("[SEP]")  # the token that ends a text
 LIMIT = 24  # positions
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
 COMMON = {"vocab_size": len(PIECES), "pad_token_id": 0, "max_position_embeddings": LIMIT}
+BART = {
+    **COMMON, "d_model": 32, "encoder_layers": 2, "decoder_layers": 3, "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 40, "eos_token_id": END,
+    "decoder_start_token_id": 0, "scale_embedding": True,
+}  # fmt: skip
+T5 = {
+    "vocab_size": len(PIECES), "pad_token_id": 0, "eos_token_id": END, "decoder_start_token_id": 0,
+    "d_model": 32, "d_kv": 6, "d_ff": 48, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 4,
+    "relative_attention_num_buckets": 8, "relative_attention_max_distance": 12,
+}  # fmt: skip
 ENDS = {"bos_token_id": END, "eos_token_id": END}
 SETTINGS = {
     "bert": ("Bert", {**COMMON, **SIZES, "hidden_act": "gelu"}),
@@ -38,7 +48,15 @@ SETTINGS = {
     "electra": ("Electra", {**COMMON, **SIZES, "embedding_size": 16}),
     "gpt2": (
         "GPT2",
-        {**COMMON, "n_positions": LIMIT, "n_embd": 32, "n_layer": 3, "n_head": 4, **ENDS},
+        {
+            **COMMON,
+            "pad_token_id": None,
+            "n_positions": LIMIT,
+            "n_embd": 32,
+            "n_layer": 3,
+            "n_head": 4,
+            **ENDS,
+        },
     ),
     "llama": ("Llama", {**COMMON, **SIZES, "num_key_value_heads": 2, **ENDS}),
     "qwen2": (
@@ -55,8 +73,14 @@ SETTINGS = {
     ),
     "qwen3": ("Qwen3", {**COMMON, **SIZES, "num_key_value_heads": 2, "head_dim": 16, **ENDS}),
     "mistral": ("Mistral", {**COMMON, **SIZES, "num_key_value_heads": 1, "sliding_window": 3, **ENDS}),
+    "bart": ("Bart", BART),
+    "mbart": ("MBart", BART),
+    "t5": ("T5", T5),
+    "mt5": ("MT5", {**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    "umt5": ("UMT5", {**T5, "feed_forward_proj": "gated-gelu"}),
 }
 FAMILIES = tuple(SETTINGS)
+ENCODER_DECODERS = ("bart", "mbart", "t5", "mt5", "umt5")
 
 
 def has(family: str, head: str) -> bool:
@@ -70,20 +94,35 @@ def has(family: str, head: str) -> bool:
     )
 
 
-def tokenizer() -> transformers.PreTrainedTokenizerFast:
-    """Word pieces over two dozen words and the letters."""
+# Special tokens around one text and around two, as the families' own tokenizers set them; BERT's for all others.
+FRAMES = {
+    "gpt2": None,
+    **dict.fromkeys(("llama", "qwen2", "qwen3", "mistral"), ("[CLS] $A", "[CLS] $A $B")),
+    **dict.fromkeys(("t5", "mt5", "umt5"), ("$A [SEP]", "$A [SEP] $B [SEP]")),
+}
+USUAL_FRAME = ("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1")
+
+
+def tokenizer(family: str = "bert") -> transformers.PreTrainedTokenizerFast:
+    """Word pieces over two dozen words and the letters, framed as the family's own tokenizer does."""
     inner = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(PIECES)}, unk_token="[UNK]"))
     inner.normalizer = normalizers.BertNormalizer(lowercase=True)
     inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    inner.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", PIECES.index("[CLS]")), ("[SEP]", PIECES.index("[SEP]"))],
-    )
+    frame = FRAMES.get(family, USUAL_FRAME)
     names = dict(
         zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True)
     )
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=LIMIT, **names)
+    if frame is None:  # GPT-2 frames nothing and names neither a padding token nor an unknown one
+        names = {}
+    else:
+        inner.post_processor = processors.TemplateProcessing(
+            single=frame[0],
+            pair=frame[1],
+            special_tokens=[(token, PIECES.index(token)) for token in ("[CLS]", "[SEP]")],
+        )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, model_max_length=LIMIT, eos_token="[SEP]", **names
+    )
 
 
 class Checkpoints:
@@ -104,7 +143,7 @@ class Checkpoints:
                 for parameter in model.parameters():
                     parameter.add_(torch.randn_like(parameter) * 0.05)  # biases and norms must matter too
             model.save_pretrained(path)
-            tokenizer().save_pretrained(path)
+            tokenizer(family).save_pretrained(path)
         return str(path)
 
 

@@ -8,7 +8,7 @@ the last layer can leave out queries, output and feed-forward of all others. BER
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -84,7 +84,7 @@ class Layer:
     feed: Map  # with its dropout
     feed_norm: Map
     cross: Attention | None = None
-    cross_norm: Map = field(default=lambda states: states)
+    cross_norm: Map | None = None
     norm_first: bool = True
 
     def __call__(self, states: Tensor, seen: Seen, wanted: Tensor | None = None) -> Tensor:
@@ -99,7 +99,7 @@ class Layer:
         if wanted is not None:
             asked, asked_normed = states.index_select(0, wanted), normed.index_select(0, wanted)
         asked = after(asked + self.mix(asked_normed, normed, seen.plan, seen.rotary, wanted))
-        if self.cross is not None:
+        if self.cross is not None and self.cross_norm is not None:
             assert seen.source is not None and seen.across is not None, "a decoder sees a source"
             cross, source, across = self.cross, seen.source, seen.across
             asked = self._around(asked, self.cross_norm, lambda x: cross(x, source, across))

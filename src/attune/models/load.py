@@ -190,6 +190,8 @@ def _class(kind: str, head: str) -> Any:
     from transformers.models.auto import modeling_auto
 
     name, table = HEADS[head]
+    if head == "similarity" and kind in modeling_auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES:
+        name = "AutoModelForTextEncoding"  # AutoModel's own class, but the encoder alone for T5
     have = getattr(modeling_auto, table)
     if kind not in have:
         fix = f"Families that have one: {', '.join(sorted(set(FAMILIES) & set(have)))}"

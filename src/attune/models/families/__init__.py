@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attune.models.backbone import Backbone
 from attune.models.families.decoders import Gpt2, Llama, Mistral
+from attune.models.families.encoder_decoders import T5, Bart, MBart
 from attune.models.families.encoders import Albert, Bert, DistilBert, Electra, Roberta
 
 FAMILIES: dict[str, type[Backbone]] = {
@@ -19,4 +20,9 @@ FAMILIES: dict[str, type[Backbone]] = {
     "qwen2": Llama,
     "qwen3": Llama,
     "mistral": Mistral,
+    "bart": Bart,
+    "mbart": MBart,
+    "t5": T5,  # and FLAN
+    "mt5": T5,
+    "umt5": T5,
 }

@@ -1,0 +1,279 @@
+"""Encoder-decoders: BART and mBART, T5 and its kin (mT5, FLAN, UMT5).
+
+`hidden` of a stream is the encoder's; given a target stream as well, it is the decoder's over that one. Their
+classification and question answering heads let the decoder read the text once more, shifted by one token, as
+their pre-training did. Lines are of transformers 5.23, `models/<family>/modeling_<family>.py`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from attune.errors import Problem, RecipeError
+from attune.models.backbone import Backbone, everywhere, means
+from attune.models.layer import Attention, Layer, Seen
+from attune.models.stream import Plan, Sight, Stream, across, biased, plan
+
+NO_LIMIT = 1_000_000  # tokens: relative positions know no end
+
+
+class EncoderDecoder(Backbone):
+    """What encoder-decoders share."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__(model)
+        self.encoder = self.stack(self.base.encoder)
+        # the model of a token classification has no decoder
+        self.decoder = self.stack(self.base.decoder) if hasattr(self.base, "decoder") else []
+
+    @abstractmethod
+    def stack(self, half: Any) -> list[Layer]:
+        """The layers of the encoder or the decoder, in parts."""
+
+    @abstractmethod
+    def embed(self, half: Any, words: Tensor, stream: Stream) -> Tensor:
+        """The first hidden states [T, H] of the encoder or the decoder, from word vectors [T, H]."""
+
+    @abstractmethod
+    def plans(self, half: Any, whole: Plan, longest: int) -> Iterable[Plan]:
+        """The plan of each layer, from one that looks at places alone; no sequence is longer than `longest`."""
+
+    @abstractmethod
+    def norm(self, half: Any, states: Tensor) -> Tensor:
+        """What follows the last layer of the encoder or the decoder."""
+
+    @abstractmethod
+    def begins(self, stream: Stream) -> Tensor:
+        """The tokens [B] with which the decoder begins when it reads the text once more."""
+
+    def hidden(
+        self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None, target: Stream | None = None
+    ) -> Tensor:
+        """The encoder's last hidden states [W, H] at the wanted positions of the stream, or the decoder's.
+
+        Args:
+            stream: the tokens that the encoder reads.
+            wanted: [W] ascending positions, in the target stream where there is one.
+            vectors: word vectors [T, E] to use in place of the stream's own.
+            target: the tokens that the decoder reads, a sequence for each sequence of the stream.
+        """
+        words = self.word_vectors(stream) if vectors is None else vectors
+        source = self._encode(stream, words)
+        if target is None:
+            return source.index_select(0, wanted)
+        return self._decode(source, stream, target, self.word_vectors(target), wanted)
+
+    def classify(self, stream: Stream, vectors: Tensor | None = None) -> Tensor:
+        """The logits [B, C] of the head on what the decoder says where each text ends."""
+        logits: Tensor = self.model.classification_head(self.again(stream, self.reads(stream), vectors))
+        return logits
+
+    def span(self, stream: Stream) -> Tensor:
+        """The start and end logits [T, 2] of the head on what the decoder says of each token."""
+        logits: Tensor = self.model.qa_outputs(self.again(stream, everywhere(stream)))
+        return logits
+
+    def again(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
+        """The decoder's last hidden states [W, H] when it reads the stream's own texts, shifted by one token."""
+        words = self.word_vectors(stream) if vectors is None else vectors
+        starts = torch.from_numpy(stream.starts)
+        begins = self.begins(stream)
+        tokens = stream.tokens.roll(1).index_copy(0, starts, begins)
+        first = self.base.get_input_embeddings()(begins)
+        shifted = words.roll(1, 0).index_copy(0, starts, first)
+        return self._decode(
+            self._encode(stream, words), stream, replace(stream, tokens=tokens), shifted, wanted
+        )
+
+    def reads(self, stream: Stream) -> Tensor:
+        """The last token of each sequence that ends a text (modeling_bart.py:1039).
+
+        Raises:
+            RecipeError: when a sequence has none.
+        """
+        ends = np.asarray((stream.tokens == self.model.config.eos_token_id).cpu())
+        last = np.maximum.reduceat(np.where(ends, np.arange(len(ends)), -1), stream.starts)
+        if (last < stream.starts).any():
+            what = "the head of this model reads the token that ends a text, and its tokenizer adds none"
+            fix = "Use a tokenizer whose template ends with the model's eos_token, or another model"
+            raise RecipeError(
+                Problem("model.base", what, f"eos_token_id {self.model.config.eos_token_id}", fix)
+            )
+        return torch.from_numpy(last)
+
+    def _encode(self, stream: Stream, words: Tensor) -> Tensor:
+        half = self.base.encoder
+        states = self.embed(half, words, stream)
+        whole = plan(stream.lengths, device=states.device)
+        plans = self.plans(half, whole, max(stream.lengths))
+        for layer, seen in zip(self.encoder, plans, strict=True):
+            if not self.skips(half):
+                states = layer(states, Seen(seen))
+        return self.norm(half, states)
+
+    def _decode(
+        self, source: Tensor, stream: Stream, target: Stream, words: Tensor, wanted: Tensor
+    ) -> Tensor:
+        half = self.base.decoder
+        states = self.embed(half, words, target)
+        whole = plan(target.lengths, None, states.device, Sight(causal=True))
+        to_source = across(target.lengths, stream.lengths, device=states.device)
+        plans = self.plans(half, whole, max(target.lengths))
+        for layer, seen in zip(self.decoder, plans, strict=True):
+            if not self.skips(half):
+                states = layer(states, Seen(seen, source=source, across=to_source))
+        return self.norm(half, states.index_select(0, wanted))
+
+    def skips(self, half: Any) -> bool:
+        """Whether a layer is left out now: LayerDrop (Fan et al. 2019), where the checkpoint asks for it."""
+        share = getattr(half, "layerdrop", 0.0)
+        return bool(half.training and share > 0 and float(torch.rand([])) < share)
+
+
+class Bart(EncoderDecoder):
+    """BART: learned positions from 2 on, a norm after each sublayer."""
+
+    norm_first = False
+
+    def stack(self, half: Any) -> list[Layer]:
+        """The layers, in parts; dropouts are numbers there, not modules."""
+        return [self.parts(layer) for layer in half.layers]
+
+    def parts(self, layer: Any) -> Layer:
+        """A layer in its parts."""
+
+        def attention(module: Any) -> Attention:
+            return Attention(
+                lambda asked, seen: (module.q_proj(asked), module.k_proj(seen), module.v_proj(seen)),
+                lambda mixed: functional.dropout(module.out_proj(mixed), layer.dropout, layer.training),
+                module.head_dim,
+                module.scaling,
+                lambda: module.dropout if module.training else 0.0,
+            )
+
+        def feed(states: Tensor) -> Tensor:
+            inner = layer.activation_fn(layer.fc1(states))
+            inner = functional.dropout(inner, layer.activation_dropout, layer.training)
+            return functional.dropout(layer.fc2(inner), layer.dropout, layer.training)
+
+        crossed = hasattr(layer, "encoder_attn")
+        return Layer(
+            attention(layer.self_attn),
+            layer.self_attn_layer_norm,
+            feed,
+            layer.final_layer_norm,
+            attention(layer.encoder_attn) if crossed else None,
+            layer.encoder_attn_layer_norm if crossed else None,
+            norm_first=self.norm_first,
+        )
+
+    def embed(self, half: Any, words: Tensor, stream: Stream) -> Tensor:
+        """Words and positions, normed; the model itself would count on across sequences (modeling_bart.py:520)."""
+        places = half.embed_positions(None, position_ids=stream.positions)[0]
+        normed = half.layernorm_embedding(words + places)
+        return functional.dropout(normed, half.dropout, half.training)
+
+    def plans(self, half: Any, whole: Plan, longest: int) -> Iterable[Plan]:
+        """The same for all layers."""
+        return [whole] * len(half.layers)
+
+    def norm(self, half: Any, states: Tensor) -> Tensor:
+        """Nothing follows the last layer."""
+        return states
+
+    def begins(self, stream: Stream) -> Tensor:
+        """The configuration's start token (modeling_bart.py:58)."""
+        return torch.full((len(stream.lengths),), int(self.model.config.decoder_start_token_id))
+
+    def pooled(self, stream: Stream) -> Tensor:
+        """The mean [B, H] of the decoder's states, which is what AutoModel gives for a text."""
+        return means(self.again(stream, everywhere(stream)), stream)
+
+
+class MBart(Bart):
+    """mBART: a norm before each sublayer and one at the end."""
+
+    norm_first = True
+
+    def norm(self, half: Any, states: Tensor) -> Tensor:
+        """The norm after the last layer."""
+        normed: Tensor = half.layer_norm(states)
+        return normed
+
+    def begins(self, stream: Stream) -> Tensor:
+        """The last token of the text itself, its language (modeling_mbart.py:59)."""
+        return stream.tokens[torch.from_numpy(stream.starts + np.asarray(stream.lengths) - 1)]
+
+
+class T5(EncoderDecoder):
+    """T5, mT5, FLAN, UMT5: positions are a bias on the scores, built once a batch for the longest sequence."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__(model)
+        if model.config.decoder_start_token_id is None:  # T5 begins with the padding token
+            model.config.decoder_start_token_id = model.config.pad_token_id
+
+    @classmethod
+    def positions_of(cls, config: Any) -> int:
+        """No end."""
+        return NO_LIMIT
+
+    def stack(self, half: Any) -> list[Layer]:
+        """The blocks, in parts."""
+        return [self.parts(block.layer) for block in half.block]
+
+    @staticmethod
+    def parts(sublayers: Any) -> Layer:
+        """A block in its parts."""
+
+        def attention(module: Any, sublayer: Any) -> Attention:
+            return Attention(
+                lambda asked, seen: (module.q(asked), module.k(seen), module.v(seen)),
+                lambda mixed: sublayer.dropout(module.o(mixed)),
+                module.key_value_proj_dim,
+                1.0,  # T5 does not scale its scores
+                lambda: module.dropout if module.training else 0.0,
+            )
+
+        own, feed = sublayers[0], sublayers[-1]
+        cross = sublayers[1] if len(sublayers) == 3 else None
+        return Layer(
+            attention(own.SelfAttention, own),
+            own.layer_norm,
+            lambda states: feed.dropout(feed.DenseReluDense(states)),
+            feed.layer_norm,
+            None if cross is None else attention(cross.EncDecAttention, cross),
+            None if cross is None else cross.layer_norm,
+        )
+
+    def embed(self, half: Any, words: Tensor, stream: Stream) -> Tensor:
+        """The word vectors."""
+        states: Tensor = half.dropout(words)
+        return states
+
+    def plans(self, half: Any, whole: Plan, longest: int) -> Iterable[Plan]:
+        """Layers share the first one's bias; in UMT5 each has its own (modeling_umt5.py:377)."""
+        seen = whole
+        for block in half.block:
+            attention = block.layer[0].SelfAttention
+            if attention.has_relative_attention_bias:
+                seen = biased(whole, attention.compute_bias(longest, longest)[0])
+            yield seen
+
+    def norm(self, half: Any, states: Tensor) -> Tensor:
+        """The norm after the last block."""
+        normed: Tensor = half.dropout(half.final_layer_norm(states))
+        return normed
+
+    def begins(self, stream: Stream) -> Tensor:
+        """The configuration's start token (modeling_t5.py:618)."""
+        return torch.full((len(stream.lengths),), int(self.model.config.decoder_start_token_id))
