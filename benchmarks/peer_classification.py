@@ -1,11 +1,13 @@
 """attune beside Hugging Face's Trainer: the same model, rows, epochs, batch and learning rate, in turn.
 
     python benchmarks/peer_classification.py FOLDER --out results.json [--seeds 3] [--epochs 1] [--lr 1e-4]
+        [--rows 3000] [--systems attune,trainer]
 
 FOLDER has train.* and test.* as `attune train` reads them. Three systems take turns, seed by seed: attune, the
 Trainer as it comes, and the Trainer with `train_sampling_strategy="group_by_length"`. Each is a process of its
 own; the JSON holds real tokens per second of training (padding not counted), test accuracy and peak memory.
-Needs the extra `bench`.
+Both sides follow `PROTOCOL`; tests/test_benchmarks.py holds that without dropout, on the same order of rows,
+they end with the same weights. Needs the extra `bench`.
 """
 
 from __future__ import annotations
@@ -13,103 +15,165 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 SYSTEMS = ("attune", "trainer", "trainer_grouped")
+# What both sides do; the optimizer is torch's fused AdamW with its own betas and epsilon on both.
+PROTOCOL = {
+    "batch": 32,
+    "max_tokens": 256,
+    "clip": 1.0,
+    "weight_decay": 0.0,
+    "warmup": 0,
+    "schedule": "linear",
+}
+EVALUATION_ROWS = 64  # in one forward pass of the Trainer's prediction
+SHUFFLE = 0  # seed of the choice of `--rows`: the same rows for all systems and seeds
 
 
-def rows(folder: str):
+@dataclass(frozen=True)
+class Job:
+    """One training: from which rows and model, how long, how fast, with which seed."""
+
+    folder: str
+    model: str
+    epochs: int
+    lr: float
+    seed: int
+    rows: int  # training rows; 0: all
+
+
+def rows(job: Job):
     """Texts and labels of train and test, as attune reads them, and the label names."""
     from attune.data import read, roles
 
-    tables = read.read_splits(folder)
+    tables = read.read_splits(job.folder)
     found = roles.infer(tables["train"])
     names = sorted({str(label) for label in tables["train"].column(found.label)})
+    if job.rows:
+        order = list(range(len(tables["train"])))
+        random.Random(SHUFFLE).shuffle(order)
+        tables["train"] = tables["train"].take(order[: job.rows])
     split = {
         part: (
-            tables[part].column(found.text),
-            [names.index(str(x)) for x in tables[part].column(found.label)],
+            [str(text) for text in tables[part].column(found.text)],
+            [names.index(str(label)) for label in tables[part].column(found.label)],
         )
         for part in ("train", "test")
     }
     return split, names
 
 
-def attune_job(folder: str, knobs: dict) -> dict:
-    """One training by attune's loop, its test rows predicted at the end; no validation, no checkpoints."""
+def attune_learner(job: Job, split, names):
+    """What attune trains, and the features of both splits."""
     import numpy as np
-    import torch
 
     from attune.models import load
     from attune.models.tokens import TextEncoder
-    from attune.tasks.base import batch_of
     from attune.tasks.classification import Classification, Options
-    from attune.training import batches, loop, optim, schedule, update
+    from attune.training import optim, update
 
-    split, names = rows(folder)
     task = Classification(Options())
     task.labels = tuple(names)
-    encoder = TextEncoder(load.tokenizer(knobs["model"]), max_tokens=256)
+    encoder = TextEncoder(load.tokenizer(job.model), max_tokens=PROTOCOL["max_tokens"])
     features = {part: task.encode(texts, encoder, np.asarray(gold)) for part, (texts, gold) in split.items()}
-    model = load.backbone(knobs["model"], "classification", names, seed=knobs["seed"])
-    learner = update.Learner(task, model, optim.adamw(model.model, weight_decay=0.0), 1.0, str)
-    train = features["train"]
-    parts = [
+    model = load.backbone(job.model, "classification", names, seed=job.seed)
+    optimizer = optim.adamw(model.model, weight_decay=PROTOCOL["weight_decay"])
+    return update.Learner(task, model, optimizer, PROTOCOL["clip"], str), features
+
+
+def attune_steps(job: Job, train):
+    """The rows of each of attune's steps."""
+    from attune.training import batches
+
+    return [
         part
-        for epoch in range(knobs["epochs"])
-        for part in batches.steps_of(train, batch=32, by="rows", seed=knobs["seed"], epoch=epoch)
+        for epoch in range(job.epochs)
+        for part in batches.steps_of(train, batch=PROTOCOL["batch"], by="rows", seed=job.seed, epoch=epoch)
     ]
-    began, tokens = time.perf_counter(), 0
-    for step, part in enumerate(parts, 1):
-        torch.manual_seed(knobs["seed"] * 1_000_003 + step)
+
+
+def attune_trained(job: Job, learner, train) -> int:
+    """Trains; returns the tokens that were read."""
+    import torch
+
+    from attune.tasks.base import batch_of
+    from attune.training import batches, schedule, update
+
+    steps, tokens = attune_steps(job, train), 0
+    for step, part in enumerate(steps, 1):
+        torch.manual_seed(job.seed * 1_000_003 + step)
         micro = (batch_of(train, chosen) for chosen in batches.micro_batches(train, part, tokens=16384))
-        lr = knobs["lr"] * schedule.factor("linear", step - 1, len(parts), 0)
+        lr = job.lr * schedule.factor(PROTOCOL["schedule"], step - 1, len(steps), PROTOCOL["warmup"])
         tokens += update.update(learner, micro, count=train.count(part), lr=lr).tokens
+    return tokens
+
+
+def attune_job(job: Job) -> dict:
+    """One training by attune's update, its test rows predicted at the end; no validation, no checkpoints."""
+    import numpy as np
+
+    from attune.training import loop
+
+    split, names = rows(job)
+    learner, features = attune_learner(job, split, names)
+    began = time.perf_counter()
+    tokens = attune_trained(job, learner, features["train"])
     seconds = time.perf_counter() - began
     taken: list = []
-    for _ in loop.predicted(task, model, features["test"], taken.append):
+    for _ in loop.predicted(learner.task, learner.model, features["test"], taken.append):
         pass
-    accuracy = float((task.join(taken[0], features["test"]).argmax(1) == np.asarray(split["test"][1])).mean())
-    return {"seconds": seconds, "tokens": tokens, "accuracy": accuracy}
+    said = learner.task.join(taken[0], features["test"]).argmax(1)
+    accuracy = float((said == np.asarray(split["test"][1])).mean())
+    return {"seconds": seconds, "tokens": tokens, "accuracy": accuracy, "n": len(said)}
 
 
-def trainer_job(folder: str, knobs: dict, *, grouped: bool) -> dict:
-    """One training by transformers' Trainer on the same rows."""
-    import numpy as np
-    import torch
+def trainer_rows(job: Job, split):
+    """The tokenizer and the splits as the Trainer takes them: tokenized before the clock runs, as attune's."""
     import transformers
     from datasets import Dataset
 
     from attune.models import load
 
-    transformers.logging.set_verbosity_error()
-    split, names = rows(folder)
-    place = load.locate(knobs["model"])
-    tokenizer = transformers.AutoTokenizer.from_pretrained(place)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(load.locate(job.model))
     made = {}
     for part, (texts, gold) in split.items():
-        held = tokenizer(list(texts), truncation=True, max_length=256)
+        held = tokenizer(texts, truncation=True, max_length=PROTOCOL["max_tokens"])
         held = {"input_ids": held["input_ids"], "attention_mask": held["attention_mask"]}
-        made[part] = Dataset.from_dict(
-            {**held, "labels": gold, "length": [len(x) for x in held["input_ids"]]}
-        )
-    transformers.set_seed(knobs["seed"])
+        made[part] = Dataset.from_dict({**held, "labels": gold})
+    return tokenizer, made
+
+
+def trainer_of(job: Job, names, tokenizer, train, *, output: str, grouped: bool):
+    """The Trainer on the same model and protocol; its other settings are its own defaults."""
+    import torch
+    import transformers
+
+    from attune.models import load
+
+    transformers.set_seed(job.seed)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
-        place, dtype=torch.float32, num_labels=len(names)
+        load.locate(job.model), dtype=torch.float32, num_labels=len(names)
     )
     arguments = transformers.TrainingArguments(
-        output_dir=tempfile.mkdtemp(),
+        output_dir=output,
         use_cpu=True,
-        seed=knobs["seed"],
-        num_train_epochs=knobs["epochs"],
-        learning_rate=knobs["lr"],
-        per_device_train_batch_size=32,
-        per_device_eval_batch_size=64,
+        seed=job.seed,
+        num_train_epochs=job.epochs,
+        learning_rate=job.lr,
+        lr_scheduler_type=PROTOCOL["schedule"],
+        warmup_steps=PROTOCOL["warmup"],
+        weight_decay=PROTOCOL["weight_decay"],
+        max_grad_norm=PROTOCOL["clip"],
+        per_device_train_batch_size=PROTOCOL["batch"],
+        per_device_eval_batch_size=EVALUATION_ROWS,
         train_sampling_strategy="group_by_length" if grouped else "random",
         save_strategy="no",
         report_to="none",
@@ -117,47 +181,58 @@ def trainer_job(folder: str, knobs: dict, *, grouped: bool) -> dict:
         logging_steps=10**6,
         dataloader_pin_memory=False,
     )
-    trainer = transformers.Trainer(
-        model,
-        arguments,
-        train_dataset=made["train"],
-        data_collator=transformers.DataCollatorWithPadding(tokenizer),
-        processing_class=tokenizer,
+    collator = transformers.DataCollatorWithPadding(tokenizer)
+    return transformers.Trainer(
+        model, arguments, train_dataset=train, data_collator=collator, processing_class=tokenizer
     )
-    began = time.perf_counter()
-    trainer.train()
-    seconds = time.perf_counter() - began
-    said = trainer.predict(made["test"]).predictions.argmax(1)
-    tokens = sum(made["train"]["length"]) * knobs["epochs"]
-    return {
-        "seconds": seconds,
-        "tokens": tokens,
-        "accuracy": float((said == np.asarray(split["test"][1])).mean()),
-    }
 
 
-def one(system: str, folder: str, knobs: dict) -> None:
+def trainer_job(job: Job, *, grouped: bool) -> dict:
+    """One training by transformers' Trainer on the same rows."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    split, names = rows(job)
+    tokenizer, made = trainer_rows(job, split)
+    with tempfile.TemporaryDirectory() as output:
+        trainer = trainer_of(job, names, tokenizer, made["train"], output=output, grouped=grouped)
+        began = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - began
+        told = trainer.predict(made["test"])
+    tokens = sum(len(ids) for ids in made["train"]["input_ids"]) * job.epochs
+    return {"seconds": seconds, "tokens": tokens, "accuracy": accuracy_of(told), "n": len(told.label_ids)}
+
+
+def accuracy_of(told) -> float:
+    """The share of right answers in what `Trainer.predict` returned.
+
+    Its rows come in the order of its evaluation sampler, which under group_by_length is by length and not the
+    data set's (transformers 5.23, `Trainer._get_eval_sampler`): only its own `label_ids` belong to them.
+    """
+    return float((told.predictions.argmax(1) == told.label_ids).mean())
+
+
+def one(system: str, job: Job) -> None:
     """Runs one job in this process and prints its result as JSON."""
     import resource
 
-    if system == "attune":
-        found = attune_job(folder, knobs)
-    else:
-        found = trainer_job(folder, knobs, grouped=system.endswith("grouped"))
+    found = attune_job(job) if system == "attune" else trainer_job(job, grouped=system == "trainer_grouped")
     found["peak_memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"system": system, "seed": knobs["seed"], **found}))
+    print(json.dumps({"system": system, "seed": job.seed, **found}))
 
 
 def table(results: list[dict]) -> str:
-    """The means over the seeds, and the ratio to the Trainer as it comes, seed by seed."""
+    """Median speed, its ratio to the reference seed by seed, accuracy and memory of each system."""
+    reference = reference_of(results)
     lines = [
-        "| system | real tokens/s | x Trainer | accuracy (each seed) | peak memory MiB |",
+        f"| system | real tokens/s | x {reference}, median (range) | accuracy (each seed) | peak memory MiB |",
         "|---|---|---|---|---|",
     ]
     speed = {(r["system"], r["seed"]): r["tokens"] / r["seconds"] for r in results}
-    for system in SYSTEMS:
+    for system in systems_of(results):
         own = [r for r in results if r["system"] == system]
-        ratios = [speed[system, r["seed"]] / speed["trainer", r["seed"]] for r in own]
+        ratios = [speed[system, r["seed"]] / speed[reference, r["seed"]] for r in own]
         accuracy = ", ".join(f"{r['accuracy']:.4f}" for r in own)
         lines.append(
             f"| {system} | {statistics.median(speed[system, r['seed']] for r in own):,.0f} "
@@ -167,40 +242,108 @@ def table(results: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Runs all systems in turn, or one of them (`--system`)."""
+def paired(results: list[dict]) -> list[dict]:
+    """The mean difference in accuracy to the reference over the seeds, with its 95 % t interval."""
+    from scipy import stats
+
+    reference, found = reference_of(results), []
+    held = {(r["system"], r["seed"]): r["accuracy"] for r in results}
+    for system in systems_of(results):
+        gaps = [held[system, seed] - held[reference, seed] for name, seed in held if name == system]
+        if system == reference:
+            continue
+        mean, half = statistics.fmean(gaps), float("nan")
+        if len(gaps) > 1:
+            error = statistics.stdev(gaps) / len(gaps) ** 0.5
+            half = float(stats.t.ppf(0.975, len(gaps) - 1)) * error
+        found.append(
+            {"system": system, "reference": reference, "difference": mean, "half": half, "n": len(gaps)}
+        )
+    return found
+
+
+def sentences(gaps: list[dict]) -> str:
+    """The paired differences, one a line."""
+    lines = []
+    for gap in gaps:
+        start = f"accuracy of {gap['system']} - {gap['reference']}: {gap['difference']:+.4f}"
+        low, high = gap["difference"] - gap["half"], gap["difference"] + gap["half"]
+        lines.append(
+            f"{start} [{low:+.4f}, {high:+.4f}], 95 % t interval over {gap['n']} seeds"
+            if gap["n"] > 1
+            else f"{start}, one seed: no interval"
+        )
+    return "\n".join(lines)
+
+
+def systems_of(results: list[dict]) -> list[str]:
+    """The systems that ran, in the order of their first turn."""
+    return list(dict.fromkeys(result["system"] for result in results))
+
+
+def reference_of(results: list[dict]) -> str:
+    """What the others are compared with: the Trainer as it comes, if it ran."""
+    ran = systems_of(results)
+    return "trainer" if "trainer" in ran else ran[0]
+
+
+def turn(system: str, job: Job) -> dict:
+    """The result of one job in a process of its own; waiting threads sleep in all of them."""
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    words = [sys.executable, str(Path(__file__).resolve()), job.folder, "--system", system]
+    for name, value in asdict(job).items():
+        words += [f"--{name}", str(value)] if name != "folder" else []
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        sys.exit(f"{system}, seed {job.seed}, failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder")
     parser.add_argument("--out", default="benchmarks/results/peer_classification.json")
     parser.add_argument("--model", default="starter/bert")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from --seed on")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--lr", type=float, default=1e-4)
-    parser.add_argument("--system", choices=SYSTEMS)
+    parser.add_argument(
+        "--rows", type=int, default=0, help="the first so many training rows, shuffled; 0: all"
+    )
+    parser.add_argument("--systems", default=",".join(SYSTEMS), help="which of them, by commas")
+    parser.add_argument("--system", choices=SYSTEMS, help="only this job, in this process")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    unknown = set(given.systems.split(",")) - set(SYSTEMS)
+    if unknown:
+        parser.error(f"--systems: {', '.join(sorted(unknown))}; there are {', '.join(SYSTEMS)}")
+    return given
+
+
+def main() -> None:
+    """Runs the systems in turn, or one of them (`--system`); the JSON is written after each turn."""
+    from attune import files, machine
+
+    given = arguments()
+    job = Job(given.folder, given.model, given.epochs, given.lr, given.seed, given.rows)
     if given.system:
-        one(
-            given.system,
-            given.folder,
-            {name: getattr(given, name) for name in ("model", "epochs", "lr", "seed")},
-        )
+        one(given.system, job)
         return
-    results = []
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    for seed in range(given.seeds):
-        for system in SYSTEMS:
-            words = [sys.executable, __file__, given.folder, "--system", system, "--seed", str(seed)]
-            words += ["--model", given.model, "--epochs", str(given.epochs), "--lr", str(given.lr)]
-            done = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)
-            results.append(json.loads(done.stdout.strip().splitlines()[-1]))
-            print(results[-1], flush=True)
+    results: list[dict] = []
     path = Path(given.out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"knobs": vars(given), "results": results}, indent=1), encoding="utf-8")
-    print(table(results))
+    for seed in range(given.seed, given.seed + given.seeds):
+        for system in given.systems.split(","):
+            results.append(turn(system, Job(**{**asdict(job), "seed": seed})))
+            print(results[-1], flush=True)
+            knobs = {**asdict(job), "folder": Path(job.folder).name, "protocol": PROTOCOL}
+            found = {"knobs": knobs, "environment": machine.environment(given.seed), "results": results}
+            files.write_json(path, found)
+    print(f"\n{table(results)}\n\n{sentences(paired(results))}")
 
 
 if __name__ == "__main__":

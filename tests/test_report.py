@@ -365,14 +365,18 @@ def test_words_that_were_not_read_are_one_grey_piece_with_a_legend(three: Path) 
     entries[1]["words"][-1] |= {"unexplained": True}
     _json(three / "explanations.json", entries)
     shown = content(three)["mistakes"]
-    assert [piece["text"] for piece in shown["texts"][0]["pieces"] if piece["mark"]] == ["answered my letters"]
+    assert [piece["text"] for piece in shown["texts"][0]["pieces"] if piece["mark"]] == [
+        "answered my letters"
+    ]
     assert len(shown["unread"]) == 2
     page = report.page(three)
     assert '<span class="unread">answered my letters</span>' in page
     assert "not read: beyond max_tokens (256)" in page
 
 
-def test_what_a_long_text_was_cut_of_is_shown_however_far_it_lies_from_the_strongest_word(three: Path) -> None:
+def test_what_a_long_text_was_cut_of_is_shown_however_far_it_lies_from_the_strongest_word(
+    three: Path,
+) -> None:
     entries = json.loads((three / "explanations.json").read_text())
     words = [{"text": f"w{i}", "weight": float(i == 3)} for i in range(400)]
     words += [{"text": f"end{i}", "weight": 0.0, "cut": True} for i in range(50)]

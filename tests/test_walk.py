@@ -311,7 +311,9 @@ def test_words_that_attribution_does_not_reach_are_marked(checkpoints, long_text
     assert "".join(word["text"] for word in words) == text
     assert [place for place, word in enumerate(words) if not word.get(mark)] == read
     assert all(word["weight"] == 0 for word in words if word.get(mark))
-    assert not any(word.get("cut") or word.get("unexplained") for word in word_weights(model, encoder, "so", 1))
+    assert not any(
+        word.get("cut") or word.get("unexplained") for word in word_weights(model, encoder, "so", 1)
+    )
 
 
 def test_a_run_that_still_goes_on_is_not_resumed_a_second_time(checkpoints, reviews, tmp_path):

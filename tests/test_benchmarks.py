@@ -1,0 +1,153 @@
+"""The benchmarks: both sides of a comparison do the same, and what is compared belongs together."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+needs_accelerate = pytest.mark.skipif(
+    importlib.util.find_spec("accelerate") is None, reason="the Trainer needs accelerate (extra bench)"
+)
+
+
+def load(name):
+    """A benchmark as a module."""
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+peer = load("peer_classification")
+
+
+@pytest.fixture
+def job(tmp_path, checkpoints):
+    """Seventy training rows, a model without dropout."""
+    for split, count, seed in (("train", 70, 1), ("test", 40, 2)):
+        with (tmp_path / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("text", "label"), *tiny.rows(count, seed)])
+    model = shutil.copytree(checkpoints("bert"), tmp_path / "model")
+    config = json.loads((model / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (model / "config.json").write_text(json.dumps(config))
+    return peer.Job(str(tmp_path), str(model), epochs=2, lr=1e-2, seed=3, rows=0)
+
+
+class Order(torch.utils.data.Sampler):
+    """The rows of attune's steps, epoch by epoch."""
+
+    def __init__(self, steps, epochs):
+        self.steps, self.epochs, self.epoch = steps, epochs, 0
+
+    def __len__(self):
+        return sum(map(len, self.steps)) // self.epochs
+
+    def __iter__(self):
+        own = np.split(np.arange(len(self.steps)), self.epochs)[self.epoch]
+        self.epoch += 1
+        return iter([int(row) for step in own for row in self.steps[step]])
+
+
+@needs_accelerate
+@pytest.mark.filterwarnings("ignore")
+def test_without_dropout_and_on_the_same_order_both_sides_end_with_the_same_weights(job, tmp_path):
+    split, names = peer.rows(job)
+    learner, features = peer.attune_learner(job, split, names)
+    tokenizer, made = peer.trainer_rows(job, split)
+    trainer = peer.trainer_of(
+        job, names, tokenizer, made["train"], output=str(tmp_path / "out"), grouped=False
+    )
+    ours, theirs = dict(learner.model.model.named_parameters()), dict(trainer.model.named_parameters())
+    assert ours.keys() == theirs.keys()
+    before = {name: held.detach().clone() for name, held in ours.items()}
+    assert all(torch.equal(held, theirs[name]) for name, held in before.items())  # the new head, too
+    order = Order(peer.attune_steps(job, features["train"]), job.epochs)
+    trainer._get_train_sampler = lambda *_: order
+    trainer.train()
+    peer.attune_trained(job, learner, features["train"])
+    assert max(float((ours[name] - before[name]).abs().max()) for name in ours) > 1e-2
+    for name, held in ours.items():
+        torch.testing.assert_close(held, theirs[name], rtol=0, atol=1e-5, msg=name)
+
+
+@needs_accelerate
+@pytest.mark.filterwarnings("ignore")
+def test_predictions_under_group_by_length_are_compared_with_their_own_labels(job, tmp_path):
+    split, names = peer.rows(job)
+    tokenizer, made = peer.trainer_rows(job, split)
+    trainer = peer.trainer_of(
+        job, names, tokenizer, made["train"], output=str(tmp_path / "out"), grouped=True
+    )
+    trainer.train()
+    told = trainer.predict(made["test"])
+    assert told.label_ids.tolist() != split["test"][1]  # the Trainer's order is not the data set's
+    said = []
+    with torch.no_grad():
+        for text in split["test"][0]:
+            found = tokenizer(text, truncation=True, return_tensors="pt")
+            said.append(int(trainer.model(**found).logits.argmax()))
+    assert peer.accuracy_of(told) == np.mean(np.asarray(said) == split["test"][1])
+
+
+def test_rows_are_the_same_ones_for_every_seed(job):
+    some = peer.Job(job.folder, job.model, 1, 1e-3, seed=1, rows=20)
+    other = peer.Job(job.folder, job.model, 1, 1e-3, seed=2, rows=20)
+    (first, names), (second, _) = peer.rows(some), peer.rows(other)
+    assert first == second
+    assert names == ["bad", "good"]
+    whole = peer.rows(job)[0]["train"][0]
+    assert len(first["train"][0]) == 20
+    assert first["train"][0] != whole[:20]
+    assert set(first["train"][0]) < set(whole)
+
+
+def test_the_difference_over_the_seeds_is_paired_and_has_a_t_interval():
+    results = [
+        {"system": system, "seed": seed, "accuracy": accuracy}
+        for system, values in (("attune", (0.80, 0.70, 0.93)), ("trainer", (0.81, 0.72, 0.90)))
+        for seed, accuracy in enumerate(values)
+    ]
+    (gap,) = peer.paired(results)
+    assert (gap["system"], gap["reference"], gap["n"]) == ("attune", "trainer", 3)
+    assert gap["difference"] == pytest.approx(0.0)
+    # standard deviation of (-0.01, -0.02, 0.03) is 0.026458; t(0.975, 2) is 4.302653
+    assert gap["half"] == pytest.approx(4.302653 * 0.026458 / 3**0.5, rel=1e-4)
+    assert "one seed: no interval" in peer.sentences(peer.paired(results[::3]))
+
+
+def test_accuracy_takes_the_labels_that_predict_returned():
+    told = SimpleNamespace(predictions=np.eye(3)[[2, 0, 1, 1]], label_ids=np.asarray([2, 0, 1, 0]))
+    assert peer.accuracy_of(told) == 0.75
+
+
+def test_functions_of_the_benchmarks_stay_short():
+    long = [
+        f"{path.name}: {node.name}"
+        for path in FOLDER.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 45
+    ]
+    assert not long
+
+
+def test_an_unknown_system_is_refused():
+    words = [sys.executable, str(FOLDER / "peer_classification.py"), "x", "--systems", "attune,treiner"]
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ}, check=False)
+    assert done.returncode == 2
+    assert "treiner" in done.stderr
