@@ -45,25 +45,25 @@ def tally(counts: Counts) -> Tally:
 def precision(counts: Counts) -> np.ndarray:
     """[..., C] share of the rows taken for a class that are of it."""
     t = tally(counts)
-    return _share(t.hits, t.guessed)
+    return share(t.hits, t.guessed)
 
 
 def recall(counts: Counts) -> np.ndarray:
     """[..., C] share of the rows of a class that were taken for it."""
     t = tally(counts)
-    return _share(t.hits, t.support)
+    return share(t.hits, t.support)
 
 
 def f1(counts: Counts) -> np.ndarray:
     """[..., C] harmonic mean of precision and recall."""
     t = tally(counts)
-    return _share(2 * t.hits, t.support + t.guessed)
+    return share(2 * t.hits, t.support + t.guessed)
 
 
 def accuracy(counts: Counts) -> np.ndarray:
     """[...] share of the rows whose label is right."""
     t = tally(counts)
-    return _share(t.hits.sum(-1), t.support.sum(-1))
+    return share(t.hits.sum(-1), t.support.sum(-1))
 
 
 def f1_micro(counts: Counts) -> np.ndarray:
@@ -73,23 +73,23 @@ def f1_micro(counts: Counts) -> np.ndarray:
 
 def f1_macro(counts: Counts) -> np.ndarray:
     """[...] mean F1 of the classes that occur in gold or predicted (scikit-learn's `labels=None`)."""
-    return _macro(f1(counts), tally(counts))
+    return macro(f1(counts), tally(counts))
 
 
 def precision_macro(counts: Counts) -> np.ndarray:
     """[...] mean precision of the classes that occur in gold or predicted."""
-    return _macro(precision(counts), tally(counts))
+    return macro(precision(counts), tally(counts))
 
 
 def recall_macro(counts: Counts) -> np.ndarray:
     """[...] mean recall of the classes that occur in gold or predicted."""
-    return _macro(recall(counts), tally(counts))
+    return macro(recall(counts), tally(counts))
 
 
 def f1_weighted(counts: Counts) -> np.ndarray:
     """[...] mean F1, each class weighing as many rows as are of it."""
     t = tally(counts)
-    return _share((f1(t) * t.support).sum(-1), t.support.sum(-1))
+    return share((f1(t) * t.support).sum(-1), t.support.sum(-1))
 
 
 def matthews_correlation(counts: Counts) -> np.ndarray:
@@ -98,7 +98,7 @@ def matthews_correlation(counts: Counts) -> np.ndarray:
     n = t.support.sum(-1)
     both = t.hits.sum(-1) * n - (t.support * t.guessed).sum(-1)
     spread = (n**2 - (t.guessed**2).sum(-1)) * (n**2 - (t.support**2).sum(-1))
-    return _share(both, np.sqrt(spread))
+    return share(both, np.sqrt(spread))
 
 
 COUNTED: dict[str, Callable[[Counts], np.ndarray]] = {
@@ -149,14 +149,14 @@ def ranked_auc(ranked: np.ndarray) -> np.ndarray:
     negatives, positives = ranked[..., 0], ranked[..., 1]
     above = np.cumsum(positives, axis=-1) - 0.5 * positives  # a tie is half a win
     pairs = negatives.sum(-1) * positives.sum(-1)
-    return np.where(pairs > 0, _share((negatives * above).sum(-1), pairs), np.nan)
+    return np.where(pairs > 0, share((negatives * above).sum(-1), pairs), np.nan)
 
 
 def ranked_precision(ranked: np.ndarray) -> np.ndarray:
     """[...] average precision of counts [..., G, 2] (negatives, positives); 0 without a positive."""
     positives = ranked[..., 1]
-    precise = _share(np.cumsum(positives, axis=-1), np.cumsum(ranked.sum(-1), axis=-1))
-    return _share((positives * precise).sum(-1), positives.sum(-1))
+    precise = share(np.cumsum(positives, axis=-1), np.cumsum(ranked.sum(-1), axis=-1))
+    return share((positives * precise).sum(-1), positives.sum(-1))
 
 
 def roc_auc(gold: np.ndarray, scores: np.ndarray) -> float:
@@ -219,21 +219,23 @@ def checked(gold: np.ndarray, probabilities: np.ndarray, classes: int) -> tuple[
     return gold.astype(np.int64), probabilities
 
 
+def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """[...] part / whole; 0 where the whole is nothing."""
+    return np.asarray(np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0))
+
+
+def macro(values: np.ndarray, t: Tally) -> np.ndarray:
+    """[...] mean of the values [..., C] of the classes that occur in gold or predicted."""
+    present = t.support + t.guessed > 0  # an absent class has value 0 and adds nothing
+    return share(values.sum(-1), present.sum(-1))
+
+
 def _ranked(gold: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """[G, 2] negatives and positives at each distinct score, the highest first."""
     if len(gold) == 0:
         raise ValueError("there are no rows to score")
     cells = ranks(scores) * 2 + np.asarray(gold, dtype=np.int64)
     return np.bincount(cells, minlength=int(cells.max() // 2 + 1) * 2).reshape(-1, 2).astype(np.float64)
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.asarray(np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0))
-
-
-def _macro(values: np.ndarray, t: Tally) -> np.ndarray:
-    present = t.support + t.guessed > 0  # an absent class has value 0 and adds nothing
-    return _share(values.sum(-1), present.sum(-1))
 
 
 def _thinned(points: np.ndarray) -> list[list[float]]:
