@@ -34,6 +34,7 @@ def load(name):
 
 
 peer = load("peer_classification")
+threads = load("threads")
 
 
 @pytest.fixture
@@ -151,3 +152,25 @@ def test_an_unknown_system_is_refused():
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ}, check=False)
     assert done.returncode == 2
     assert "treiner" in done.stderr
+
+
+def test_the_thread_table_compares_the_means_of_the_turns():
+    results = [
+        {"policy": policy, "alone": alone, "beside": beside, "load_before": 0.5}
+        for policy, alone, beside in (("passive", 300, 90), ("default", 100, 40), ("passive", 100, 70))
+    ]
+    lines = threads.table(results).splitlines()
+    assert lines[2] == "| alone | 300, 100 | 100 | 2.00 |"
+    assert lines[3] == "| beside | 90, 70 | 40 | 2.00 |"
+    assert "0.5, 0.5 | 0.5" in lines[4]
+
+
+def test_busy_processes_end_with_the_measurement():
+    import psutil
+
+    own = psutil.Process()
+    before = set(own.children())
+    with pytest.raises(RuntimeError), threads.busy(2):
+        assert len(set(own.children()) - before) == 2
+        raise RuntimeError
+    assert set(own.children()) == before
