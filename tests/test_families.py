@@ -151,6 +151,23 @@ def test_hidden_states_are_those_of_the_wanted_positions_only(checkpoints, famil
             torch.testing.assert_close(found, everything[wanted], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("layers", [2, 3], ids=["last layer has a window", "last layer sees all"])
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_modernbert_classifies_the_first_state_or_the_mean(checkpoints, pooling, layers):
+    folder = checkpoints("modernbert")
+    padded = transformers.AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        attn_implementation="eager",
+        classifier_pooling=pooling,
+        num_hidden_layers=layers,
+        layer_types=["full_attention", "sliding_attention", "full_attention"][:layers],
+    ).eval()
+    sequences = sequences_of([5, 3, 9, tiny.LIMIT, 1])
+    with torch.no_grad():
+        found = FAMILIES["modernbert"](padded).classify(Stream.of(sequences))
+        torch.testing.assert_close(found, padded(**padded_of(sequences, padded)).logits, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("head", ["AutoModel", "AutoModelForSeq2SeqLM"])
 @pytest.mark.parametrize("family", tiny.ENCODER_DECODERS)
 def test_a_decoder_reads_its_targets_and_the_source_of_each(checkpoints, family, head):

@@ -46,6 +46,19 @@ SETTINGS = {
         {**COMMON, "dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 48},
     ),
     "electra": ("Electra", {**COMMON, **SIZES, "embedding_size": 16}),
+    "modernbert": (
+        "ModernBert",
+        {
+            **COMMON,
+            **SIZES,
+            "local_attention": 6,
+            "global_attn_every_n_layers": 2,
+            "attention_bias": True,
+            "cls_token_id": 2,
+            "sep_token_id": END,
+            **ENDS,
+        },
+    ),
     "gpt2": (
         "GPT2",
         {

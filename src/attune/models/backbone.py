@@ -80,9 +80,9 @@ class Backbone(ABC):
         logits: Tensor = self.model.qa_outputs(self._drop(self.hidden(stream, everywhere(stream))))
         return logits
 
-    def pooled(self, stream: Stream) -> Tensor:
+    def pooled(self, stream: Stream, vectors: Tensor | None = None) -> Tensor:
         """The mean [B, H] of the last hidden states of each sequence."""
-        return means(self.hidden(stream, everywhere(stream)), stream)
+        return means(self.hidden(stream, everywhere(stream), vectors), stream)
 
     def word_vectors(self, stream: Stream) -> Tensor:
         """The word vectors [T, E] of the stream's tokens."""

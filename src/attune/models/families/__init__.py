@@ -6,6 +6,7 @@ from attune.models.backbone import Backbone
 from attune.models.families.decoders import Gpt2, Llama, Mistral
 from attune.models.families.encoder_decoders import T5, Bart, MBart
 from attune.models.families.encoders import Albert, Bert, DistilBert, Electra, Roberta
+from attune.models.families.modernbert import ModernBert
 
 FAMILIES: dict[str, type[Backbone]] = {
     "bert": Bert,
@@ -15,6 +16,7 @@ FAMILIES: dict[str, type[Backbone]] = {
     "albert": Albert,
     "distilbert": DistilBert,
     "electra": Electra,
+    "modernbert": ModernBert,
     "gpt2": Gpt2,
     "llama": Llama,
     "qwen2": Llama,

@@ -6,61 +6,24 @@ Their classification heads read the last token of a sequence that is not padding
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
-from attune.models.backbone import Backbone
-from attune.models.layer import Attention, Layer, Rotary, Seen
-from attune.models.stream import Sight, Stream, plan
+from attune.models.families.stack import Stack
+from attune.models.layer import Attention, Layer, Rotary
+from attune.models.stream import Sight, Stream
 
 
-class Decoder(Backbone):
+class Decoder(Stack):
     """What causal language models share: each token sees itself and those before it."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__(model)
-        self.layers = [self.parts(layer) for layer in self.stack()]
-        self.sights = [self.sight(layer) for layer in self.stack()]
-
-    @abstractmethod
-    def stack(self) -> list[Any]:
-        """transformers' layers."""
-
-    @abstractmethod
-    def parts(self, layer: Any) -> Layer:
-        """A layer in its parts."""
-
-    @abstractmethod
-    def embed(self, words: Tensor, stream: Stream) -> Tensor:
-        """The first hidden states [T, H] from word vectors [T, H]."""
-
-    @abstractmethod
-    def norm(self, states: Tensor) -> Tensor:
-        """The norm after the last layer."""
-
     def sight(self, layer: Any) -> Sight:
-        """What a token sees in this layer."""
+        """No token after itself."""
         return Sight(causal=True)
-
-    def rotary(self, states: Tensor, stream: Stream) -> Rotary | None:
-        """The rotation of the positions, where the family has one."""
-        return None
-
-    def hidden(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
-        """The last hidden states [W, H]; the last layer is computed at the wanted positions only."""
-        states = self.embed(self.word_vectors(stream) if vectors is None else vectors, stream)
-        rotary = self.rotary(states, stream)
-        plans = {sight: plan(stream.lengths, None, states.device, sight) for sight in set(self.sights[:-1])}
-        for layer, sight in zip(self.layers[:-1], self.sights[:-1], strict=True):
-            states = layer(states, Seen(plans[sight], rotary))
-        asked = plan(stream.lengths, np.asarray(wanted.cpu()), states.device, self.sights[-1])
-        return self.norm(self.layers[-1](states, Seen(asked, rotary), wanted))
 
     def reads(self, stream: Stream) -> Tensor:
         """The last token that is not padding; the first where all are (modeling_gpt2.py:921)."""
@@ -159,10 +122,10 @@ class Llama(Decoder):
         """The word vectors themselves."""
         return words
 
-    def rotary(self, states: Tensor, stream: Stream) -> Rotary:
-        """The same rotation in all layers."""
+    def rotations(self, states: Tensor, stream: Stream) -> list[Rotary]:
+        """The same in all layers."""
         cos, sin = self.base.rotary_emb(states[None], stream.positions[None])
-        return Rotary(cos[0], sin[0])
+        return [Rotary(cos[0], sin[0])] * len(self.layers)
 
     def norm(self, states: Tensor) -> Tensor:
         """The norm after the last layer."""

@@ -194,9 +194,9 @@ class Bart(EncoderDecoder):
         """The configuration's start token (modeling_bart.py:58)."""
         return torch.full((len(stream.lengths),), int(self.model.config.decoder_start_token_id))
 
-    def pooled(self, stream: Stream) -> Tensor:
+    def pooled(self, stream: Stream, vectors: Tensor | None = None) -> Tensor:
         """The mean [B, H] of the decoder's states, which is what AutoModel gives for a text."""
-        return means(self.again(stream, everywhere(stream)), stream)
+        return means(self.again(stream, everywhere(stream), vectors), stream)
 
 
 class MBart(Bart):
