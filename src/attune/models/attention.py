@@ -34,6 +34,8 @@ def attend(
     Returns:
         [Q, heads, d], in the order of `query`.
     """
+    if not plan.groups:  # nobody asks
+        return query
     pieces = []
     for group in plan.groups:
         q = _rows(query, group.queries, group.n)

@@ -174,6 +174,8 @@ def _lay(queries: _Queries, keys: _Runs, sight: Sight, device: torch.device | No
                 causal,
             )
         )
+    if not groups:  # nobody asks
+        return Plan((), None)
     laid = np.concatenate(places)
     in_order = bool((np.diff(laid) > 0).all())
     order = None if in_order else torch.from_numpy(np.argsort(laid, kind="stable")).to(device)
