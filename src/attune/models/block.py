@@ -44,7 +44,7 @@ class Block:
 
     def _of(self, asked: Tensor, states: Tensor, plan: Plan) -> Tensor:
         q, k, v = (
-            linear(source).view(len(source), -1, self.width)
+            linear(source).unflatten(-1, (-1, self.width))
             for linear, source in ((self.query, asked), (self.key, states), (self.value, states))
         )
         on_weights, on_out, on_down = self.dropouts
