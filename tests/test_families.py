@@ -24,7 +24,9 @@ LENGTHS = [
     pytest.param(list(range(1, 20)), marks=pytest.mark.slow),
 ]
 LABELS = {"classification": ["a", "b", "c"], "tagging": ["O", "B-X", "I-X"], "qa": [], "similarity": []}
-CASES = [(family, head) for family in tiny.FAMILIES for head in LABELS if tiny.has(family, head)]
+CASES = [
+    (family, head) for family in (*tiny.FAMILIES, *tiny.UNTAUGHT) for head in LABELS if tiny.has(family, head)
+]
 
 
 def sequences_of(lengths, seed=0):
@@ -222,7 +224,7 @@ def test_token_types_count_where_a_family_has_them_and_are_ignored_elsewhere(che
         torch.testing.assert_close(found, padded(**inputs).logits, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("family", [*tiny.FAMILIES, *tiny.UNTAUGHT])
 def test_word_vectors_in_place_of_the_tokens_change_nothing(checkpoints, family):
     flat, _ = _pair(checkpoints(family), "classification")
     stream = Stream.of(sequences_of([6, 4, 1]))
@@ -239,6 +241,15 @@ def test_width_and_position_limit_are_known_before_the_weights_are_read(checkpoi
     flat, _ = _pair(folder, "similarity")
     assert load.width(folder) == flat.width == flat.pooled(Stream.of(sequences_of([3]))).shape[1]
     assert load.positions(folder) == flat.positions >= tiny.LIMIT
+
+
+@pytest.mark.parametrize("family", tiny.UNTAUGHT)
+def test_a_family_nobody_taught_says_so(checkpoints, family):
+    flat, _ = _pair(checkpoints(family), "classification")
+    assert repr(family) in flat.note
+    assert "padded" in flat.note
+    taught, _ = _pair(checkpoints("bert"), "classification")
+    assert taught.note == ""
 
 
 def test_problem_and_labels_stand_in_the_configuration(checkpoints):

@@ -33,6 +33,10 @@ T5 = {
     "d_model": 32, "d_kv": 6, "d_ff": 48, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 4,
     "relative_attention_num_buckets": 8, "relative_attention_max_distance": 12,
 }  # fmt: skip
+DEBERTA = {
+    "relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False,
+    "norm_rel_ebd": "layer_norm", "share_att_key": True,
+}  # fmt: skip
 ENDS = {"bos_token_id": END, "eos_token_id": END}
 SETTINGS = {
     "bert": ("Bert", {**COMMON, **SIZES, "hidden_act": "gelu"}),
@@ -90,7 +94,14 @@ SETTINGS = {
     "mbart": ("MBart", BART),
     "t5": ("T5", T5),
     "mt5": ("MT5", {**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    "deberta-v2": ("DebertaV2", {**COMMON, **SIZES, **DEBERTA}),
+    "mpnet": ("MPNet", {**COMMON, **SIZES, "max_position_embeddings": LIMIT + 2, "pad_token_id": 1}),
     "umt5": ("UMT5", {**T5, "feed_forward_proj": "gated-gelu"}),
+}
+# Families that nobody taught attune: an encoder with RoBERTa's positions, and a causal model
+UNTAUGHT = {
+    "xlm-roberta-xl": ("XLMRobertaXL", {**COMMON, **SIZES, "max_position_embeddings": LIMIT + 1}),
+    "gpt_neox": ("GPTNeoX", {**COMMON, **SIZES, **ENDS}),
 }
 FAMILIES = tuple(SETTINGS)
 ENCODER_DECODERS = ("bart", "mbart", "t5", "mt5", "umt5")
@@ -102,7 +113,7 @@ def has(family: str, head: str) -> bool:
 
     from attune.models import load
 
-    return getattr(transformers, f"{SETTINGS[family][0]}Config").model_type in getattr(
+    return getattr(transformers, f"{({**SETTINGS, **UNTAUGHT})[family][0]}Config").model_type in getattr(
         modeling_auto, load.HEADS[head][1]
     )
 
@@ -148,7 +159,7 @@ class Checkpoints:
         """The folder of the family's checkpoint."""
         path = self.folder / family
         if not path.exists():
-            prefix, settings = SETTINGS[family]
+            prefix, settings = {**SETTINGS, **UNTAUGHT}[family]
             torch.manual_seed(7)
             config = getattr(transformers, f"{prefix}Config")(**settings)
             model = getattr(transformers, f"{prefix}Model")(config)
