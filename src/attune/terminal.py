@@ -158,18 +158,41 @@ def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
         yield (word, rest) if colon and len(word) < 8 else ("note", reason)
     sizes = {part: len(table) for part, table in found.tables.items()}
     shown = " / ".join(f"{sizes[part]:,}" for part in ("train", "valid", "test"))
-    yield "rows", f"{shown} (train / valid / test), stratified, near-duplicates kept together"
-    sequences = ready.features["train"].sequences
-    verb = {"truncate": "cut after", "head_tail": "kept at both ends of", "windows": "read by windows of"}
-    cut = f"{sequences.cut_rows:.1%} of the rows and {sequences.cut_tokens:.1%} of the tokens are not read"
-    yield "length", f"texts are {verb[recipe.model.long_texts]} {recipe.model.max_tokens} tokens; {cut}"
+    yield "rows", f"{shown} (train / valid / test), {_held_out(found.tables)}"
+    yield "length", _length(ready)
     yield "model", f"{recipe.model.base} ({ready.model_type}), a new head for {len(ready.task.labels)} labels"
     knobs = recipe.train
+    epochs = "1 epoch" if knobs.epochs == 1 else f"{knobs.epochs:g} epochs"
     yield (
         "train",
-        f"{knobs.epochs:g} epochs, about {ready.steps:,} steps of {knobs.batch} {knobs.batch_by}, "
+        f"{epochs}, about {ready.steps:,} steps of {knobs.batch} {knobs.batch_by}, "
         f"learning rate {knobs.lr:g}, seed {knobs.seed}",
     )
+
+
+def _held_out(tables: dict[str, Any]) -> str:
+    """Which splits were given, and how the others were made."""
+    train = tables["train"]
+    made = [part for part in ("valid", "test") if tables[part].sha256 == train.sha256]
+    how = "stratified, near-duplicates kept together"
+    if len(made) == 2:
+        return how
+    return f"{made[0]} held out of train: {how}" if made else "split as given"
+
+
+def _length(ready: Prepared) -> str:
+    """How long texts are treated, and what of the training rows is not read."""
+    knobs, sequences = ready.recipe.model, ready.features["train"].sequences
+    verb = {"truncate": "cut after", "head_tail": "kept at both ends of", "windows": "read by windows of"}
+    start = f"texts are {verb[knobs.long_texts]} {knobs.max_tokens} tokens"
+    if not sequences.cut_rows:
+        return f"{start}; every training text is read whole"
+    rows, tokens = _percent(sequences.cut_rows), _percent(sequences.cut_tokens)
+    return f"{start}; {rows} of the rows and {tokens} of the tokens are not read"
+
+
+def _percent(share: float) -> str:
+    return "<0.1%" if share < 0.001 else f"{share:.1%}"
 
 
 def _table(metrics: dict[str, Any]) -> Table:
