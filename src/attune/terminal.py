@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from attune.rundir import RunDir
     from attune.training.events import Event
 
+TOLD = ("task", "text", "label")  # what a reason may be about; any other word before a colon is its own
+HANG = 12  # columns before the second line of a sentence that is wrapped
 PLAIN_EVERY = 20.0  # seconds between two progress lines where no line can be redrawn
 
 
@@ -43,6 +46,21 @@ class Screen:
         if not self.quiet and not self.as_json:
             self.err.print(text, style=style, markup=False)
 
+    def fitted(self, text: str) -> None:
+        """A line for people, wrapped between words where a terminal would cut one."""
+        if not self.err.is_terminal:
+            self.say(text)
+            return
+        lines = textwrap.wrap(
+            text,
+            max(self.err.width, 2 * HANG),
+            subsequent_indent=" " * HANG,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in lines:
+            self.say(line)
+
     def json(self, value: dict[str, Any]) -> None:
         """A line for machines."""
         sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
@@ -51,12 +69,12 @@ class Screen:
     def plan(self, ready: Prepared) -> None:
         """What was inferred, and how to say otherwise."""
         for label, text in planned(ready):
-            self.say(f"  {label:<9} {text}")
+            self.fitted(f"  {label:<9} {text}")
         for finding in ready.rows.findings:
-            self.say(f"  {'!' if finding.level == 'warning' else '·'} {finding.sentence}")
+            self.fitted(f"  {'!' if finding.level == 'warning' else '·'} {finding.sentence}")
             if finding.rows:
-                self.say(f"      {', '.join(finding.rows[:5])}{' ...' if len(finding.rows) > 5 else ''}")
-        self.say(
+                self.fitted(f"      {', '.join(finding.rows[:5])}{' ...' if len(finding.rows) > 5 else ''}")
+        self.fitted(
             "  Say otherwise: --text --label --model --valid --test, or train.lr=...; plan only: --dry-run"
         )
 
@@ -153,9 +171,7 @@ def clock(seconds: float) -> str:
 def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
     """The plan as pairs of a word and a sentence."""
     found, recipe = ready.rows, ready.recipe
-    for reason in (*found.roles.reasons, *found.notes):
-        word, colon, rest = reason.partition(": ")
-        yield (word, rest) if colon and len(word) < 8 else ("note", reason)
+    yield from map(told, (*found.roles.reasons, *found.notes))
     sizes = {part: len(table) for part, table in found.tables.items()}
     shown = " / ".join(f"{sizes[part]:,}" for part in ("train", "valid", "test"))
     yield "rows", f"{shown} (train / valid / test), {_held_out(found.tables)}"
@@ -168,6 +184,12 @@ def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
         f"{epochs}, about {ready.steps:,} steps of {knobs.batch} {knobs.batch_by}, "
         f"learning rate {knobs.lr:g}, seed {knobs.seed}",
     )
+
+
+def told(reason: str) -> tuple[str, str]:
+    """What a reason is about, and the rest of it: `text: 'review' (mean 12 words)`."""
+    word, colon, rest = reason.partition(": ")
+    return (word, rest) if colon and word in TOLD else ("note", reason)
 
 
 def _held_out(tables: dict[str, Any]) -> str:
