@@ -37,7 +37,17 @@ MAY_IMPORT = {
     "run": GROUND | {"prepare", "models", "training", "evaluate", "parity", "report"},
     "diagnosis": {"machine"},
     "terminal": {"errors", "prepare", "rundir", "training"},
-    "cli": {"errors", "recipe_file", "rundir", "run", "answers", "report", "diagnosis", "terminal"},
+    "cli": {
+        "errors",
+        "machine",
+        "recipe_file",
+        "rundir",
+        "run",
+        "answers",
+        "report",
+        "diagnosis",
+        "terminal",
+    },
     "__init__": {"recipe_file", "rundir", "run", "predictor"},
 }
 LIGHT = ("attune", "attune.cli", "attune.terminal", "attune.recipe_file", "attune.rundir", "attune.report",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Text = Annotated[str, StringConstraints(strict=True)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -54,6 +54,15 @@ class DataSection(Section):
     rare_labels: Literal["error", "drop"] = Field(
         "error", description="labels with too few rows to be learned and tested: stop, or drop their rows"
     )
+
+    @model_validator(mode="after")
+    def _leaves_rows_to_learn_from(self) -> DataSection:
+        held_out = (0 if self.valid else self.valid_share) + (0 if self.test else self.test_share)
+        if held_out >= 1:
+            raise ValueError(
+                f"valid_share and test_share leave no row to learn from; they add up to {held_out:g}"
+            )
+        return self
 
 
 class ModelSection(Section):

@@ -199,9 +199,10 @@ class QA(base.Task[Options]):
     def settle(self, gold: Any, predictions: Sequence[Found]) -> None:
         """Chooses the threshold, where there are questions without an answer."""
         if self.unanswerable:
-            leads = [p.none - p.places[0].score if p.places else np.inf for p in predictions]
+            leads = [p.none - p.places[0].score if p.places else 1e6 for p in predictions]
             best = [p.places[0].text if p.places else "" for p in predictions]
-            self.threshold = metrics.threshold(_texts(gold), best, np.asarray(leads))
+            counted = metrics.statistics(_texts(gold), best)
+            self.threshold, _ = metrics.threshold(counted, best, np.asarray(leads), metric="f1")
 
     def state(self) -> dict[str, Any]:
         """Whether a question may have no answer, and the threshold for saying so."""
@@ -227,9 +228,9 @@ class QA(base.Task[Options]):
     def severity(self, gold: Any, predictions: Sequence[Found]) -> np.ndarray:
         """How little of the answer is right, by how sure the model was of it."""
         told = self.texts(predictions)
-        wrong = [1.0 - metrics.f1(text, truth) for text, truth in zip(told, _texts(gold), strict=True)]
+        right = metrics.statistics(_texts(gold), told)[:, 2]
         sure = [self.answer(found, {}).probability for found in predictions]
-        return np.asarray(wrong) * np.asarray(sure)
+        return (1.0 - right) * np.asarray(sure)
 
     def examples(self) -> dict[str, Any]:
         """An answer at the beginning, at the end, far behind in a long context, and none."""
