@@ -110,7 +110,9 @@ def resume(name: RunName, quiet: Quiet = False, as_json: Json = False) -> None:
 @app.command()
 def predict(
     name: RunName,
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="A data file, or - for a text or a JSON object a line.")],
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A data file, or - for a text or a JSON object a line.")
+    ],
     text: Annotated[str, typer.Option(help="The column with the text.")] = "",
     pair: Annotated[str, typer.Option(help="The column with the second text of a pair.")] = "",
     out: Annotated[

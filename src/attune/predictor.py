@@ -56,6 +56,8 @@ def open_run(name: str) -> Predictor:
     recipe = recipe_file.load(str(run.path / "recipe.yaml"))
     task = tasks.build(recipe.task.name, recipe.task.options)
     task.restore(run.read("task.json"))
-    model = load.backbone(str(run.model), task.head, task.labels, seed=recipe.train.seed, problem=task.problem)
+    model = load.backbone(
+        str(run.model), task.head, task.labels, seed=recipe.train.seed, problem=task.problem
+    )
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
     return Predictor(task, model, encoder)

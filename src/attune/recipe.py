@@ -25,7 +25,10 @@ class Section(BaseModel):
 class TaskSection(Section):
     """What is learned."""
 
-    name: Text = Field("auto", description="the task, such as classification, multilabel, regression, tagging; auto: inferred from the data")
+    name: Text = Field(
+        "auto",
+        description="the task, such as classification, multilabel, regression, tagging; auto: inferred from the data",
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="what only this task knows; see `attune train --print-recipe`"
     )
@@ -39,10 +42,10 @@ class DataSection(Section):
         "", description="a file with the validation rows; empty: a share of train is held out"
     )
     test: Text = Field("", description="a file with the test rows; empty: a share of train is held out")
-    text: Text = Field("auto", description="the column that holds the text (tagging: the tokens; qa: the question)")
-    pair: Text = Field(
-        "auto", description="the column of the second text of a pair; empty: there is none"
+    text: Text = Field(
+        "auto", description="the column that holds the text (tagging: the tokens; qa: the question)"
     )
+    pair: Text = Field("auto", description="the column of the second text of a pair; empty: there is none")
     label: Text = Field(
         "auto", description="the column that holds the label; several of 0 and 1, joined by commas"
     )

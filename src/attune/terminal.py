@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-<<<<<<< HEAD
-from collections.abc import Iterator, Sequence
-=======
 import textwrap
-from collections.abc import Iterator
->>>>>>> honest
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -79,15 +75,9 @@ class Screen:
         for finding in ready.rows.findings:
             self.fitted(f"  {'!' if finding.level == 'warning' else '·'} {finding.sentence}")
             if finding.rows:
-<<<<<<< HEAD
-                self.say(f"      {', '.join(finding.rows[:5])}{' ...' if len(finding.rows) > 5 else ''}")
-        self.say(
-            "  Say otherwise: --task --text --label --model --valid --test, or train.lr=...; plan only: --dry-run"
-=======
                 self.fitted(f"      {', '.join(finding.rows[:5])}{' ...' if len(finding.rows) > 5 else ''}")
         self.fitted(
-            "  Say otherwise: --text --label --model --valid --test, or train.lr=...; plan only: --dry-run"
->>>>>>> honest
+            "  Say otherwise: --task --text --label --model --valid --test, or train.lr=...; plan only: --dry-run"
         )
 
     def follow(self, events: Iterator[Event], shown: Sequence[str] = ()) -> None:
@@ -186,20 +176,11 @@ def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
     yield from map(told, (*found.roles.reasons, *found.notes))
     sizes = {part: len(table) for part, table in found.tables.items()}
     shown = " / ".join(f"{sizes[part]:,}" for part in ("train", "valid", "test"))
-<<<<<<< HEAD
-    yield "rows", f"{shown} (train / valid / test)"
-    sequences = ready.features["train"].sequences
-    verb = {"truncate": "cut after", "head_tail": "kept at both ends of", "windows": "read by windows of"}
-    cut = f"{sequences.cut_rows:.1%} of the rows and {sequences.cut_tokens:.1%} of the tokens are not read"
-    yield "length", f"texts are {verb[recipe.model.long_texts]} {recipe.model.max_tokens} tokens; {cut}"
+    yield "rows", f"{shown} (train / valid / test), {_held_out(found.tables)}"
+    yield "length", _length(ready)
     many = len(ready.task.labels)
     head = f"a new head for {many} labels" if many > 1 else "a new head"
     yield "model", f"{recipe.model.base} ({ready.model_type}), {head}"
-=======
-    yield "rows", f"{shown} (train / valid / test), {_held_out(found.tables)}"
-    yield "length", _length(ready)
-    yield "model", f"{recipe.model.base} ({ready.model_type}), a new head for {len(ready.task.labels)} labels"
->>>>>>> honest
     knobs = recipe.train
     epochs = "1 epoch" if knobs.epochs == 1 else f"{knobs.epochs:g} epochs"
     yield (
@@ -209,12 +190,6 @@ def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
     )
 
 
-<<<<<<< HEAD
-def _table(metrics: dict[str, Any], shown: Sequence[str]) -> Table:
-    """The test scores beside those of the baselines."""
-    told = [name for name in shown if name in metrics["test"]] or list(metrics["test"])[:5]
-    table = Table(title=f"test, {metrics['test'][told[0]]['n']:,} rows", title_justify="left")
-=======
 def told(reason: str) -> tuple[str, str]:
     """What a reason is about, and the rest of it: `text: 'review' (mean 12 words)`."""
     word, colon, rest = reason.partition(": ")
@@ -246,17 +221,19 @@ def _percent(share: float) -> str:
     return "<0.1%" if share < 0.001 else f"{share:.1%}"
 
 
-def _table(metrics: dict[str, Any]) -> Table:
-    table = Table(title=f"test, {metrics['test']['accuracy']['n']:,} rows", title_justify="left")
-    names = {"majority": "majority", "tfidf_logreg": "TF-IDF + LR"}
->>>>>>> honest
+def _table(metrics: dict[str, Any], shown: Sequence[str]) -> Table:
+    """The test scores beside those of the baselines."""
+    told = [name for name in shown if name in metrics["test"]] or list(metrics["test"])[:5]
+    table = Table(title=f"test, {metrics['test'][told[0]]['n']:,} rows", title_justify="left")
     table.add_column("")
     table.add_column("attune [95 %]", justify="right", no_wrap=True)
     for name in metrics["baselines"]:
         table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
     for key in told:
         held = metrics["test"][key]
-        others = [f"{scores[key]['value']:.3f}" if key in scores else "" for scores in metrics["baselines"].values()]
+        others = [
+            f"{scores[key]['value']:.3f}" if key in scores else "" for scores in metrics["baselines"].values()
+        ]
         own = f"{held['value']:.3f} [{held['low']:.3f}, {held['high']:.3f}]"
         table.add_row(metric_name(key), own, *others)
     return table

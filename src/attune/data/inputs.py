@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from attune.data import rows, tags
-from attune.data.tagging import joined
 from attune.data.columns import Roles
 from attune.data.looks import is_missing
 from attune.data.problems import shown, some
 from attune.data.table import Table
+from attune.data.tagging import joined
 from attune.errors import DataError, Problem
 
 ROLES = ("text", "pair", "words")

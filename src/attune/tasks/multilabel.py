@@ -44,9 +44,7 @@ class Multilabel(base.Task[Options]):
     shown = ("f1_macro", "f1_micro", "subset_accuracy", "hamming_loss", "average_precision")
     Options = Options
 
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-        self.thresholds: np.ndarray | None = None  # [C], decided on the validation rows
+    thresholds: np.ndarray | None = None  # [C], decided on the validation rows
 
     def learn(self, rows: Table) -> None:
         """Takes every label that a row has, sorted by name (by value where all are whole numbers)."""
@@ -110,7 +108,10 @@ class Multilabel(base.Task[Options]):
 
     def state(self) -> dict[str, Any]:
         """Labels and thresholds."""
-        return {**super().state(), "thresholds": None if self.thresholds is None else self.thresholds.tolist()}
+        return {
+            **super().state(),
+            "thresholds": None if self.thresholds is None else self.thresholds.tolist(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes back what `state` gave."""

@@ -7,6 +7,7 @@ back to the numbers' own scale: plain transformers then answers in it too.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,9 +51,8 @@ class Regression(base.Task[Options]):
     labels = ("number",)
     Options = Options
 
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-        self.mean, self.scale, self.low, self.high = 0.0, 1.0, 0.0, 0.0
+    mean, scale = 0.0, 1.0  # of the training numbers, until the head holds them
+    low, high = 0.0, 0.0  # their range
 
     def learn(self, rows: Table) -> None:
         """Takes mean, spread and range of the training numbers."""
@@ -67,7 +67,7 @@ class Regression(base.Task[Options]):
     def counts(self, gold: np.ndarray) -> dict[str, int]:
         """Rows in each of at most eight ranges of the numbers."""
         counted, edges = np.histogram(gold, bins=min(8, len(np.unique(gold))))
-        names = [f"{low:.3g} to {high:.3g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+        names = [f"{low:.3g} to {high:.3g}" for low, high in itertools.pairwise(edges)]
         return {name: int(n) for name, n in zip(names, counted, strict=True)}
 
     def encode(self, rows: Table, encoder: TextEncoder, gold: np.ndarray | None = None) -> Features:

@@ -73,9 +73,7 @@ class Similarity(base.Task[Options]):
     whole_step = True
     Options = Options
 
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-        self.scored = True
+    scored = True  # whether the pairs have scores
 
     @property
     def main_metric(self) -> str:  # type: ignore[override]
@@ -85,7 +83,9 @@ class Similarity(base.Task[Options]):
     @property
     def shown(self) -> tuple[str, ...]:  # type: ignore[override]
         """The metrics that the terminal shows."""
-        return ("spearmanr", "pearson") if self.scored else ("mrr", "recall_at_1", "recall_at_5", "recall_at_10")
+        return (
+            ("spearmanr", "pearson") if self.scored else ("mrr", "recall_at_1", "recall_at_5", "recall_at_10")
+        )
 
     def learn(self, rows: Table) -> None:
         """Whether pairs have scores."""

@@ -7,6 +7,7 @@ allowed steps). Characters of an entity always slice to its text.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -142,7 +143,7 @@ class Tagging(base.Task[Options]):
         read = np.bincount(flat, minlength=len(total))
         total[read == 0, 0] = 1.0
         total /= np.maximum(read, 1)[:, None]
-        return [total[begin:end] for begin, end in zip(starts[:-1], starts[1:], strict=True)]
+        return [total[begin:end] for begin, end in itertools.pairwise(starts)]
 
     def tags(self, prediction: np.ndarray) -> list[str]:
         """The most probable tags of a row's words, in the scheme."""

@@ -65,8 +65,14 @@ def _bags(rows: Table, weights: dict[str, float]) -> dict[str, Any]:
                     places.setdefault(word, len(places))
     found = {}
     for role, bags in made.items():
-        cells = [(row, places[word], weights.get(word, rare) * n) for row, bag in enumerate(bags) for word, n in bag.items()]
-        row_of, column, value = (np.asarray(part) for part in zip(*cells, strict=True)) if cells else ([], [], [])
+        cells = [
+            (row, places[word], weights.get(word, rare) * n)
+            for row, bag in enumerate(bags)
+            for word, n in bag.items()
+        ]
+        row_of, column, value = (
+            (np.asarray(part) for part in zip(*cells, strict=True)) if cells else ([], [], [])
+        )
         matrix = csr_matrix((value, (row_of, column)), shape=(len(bags), max(1, len(places))))
         norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
         found[role] = csr_matrix(matrix.multiply(1.0 / np.maximum(norms, 1e-12)[:, None]))
