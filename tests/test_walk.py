@@ -55,6 +55,15 @@ def test_a_finished_run_has_every_file(finished):
     assert not list(finished.path.rglob("*.partial-*"))
 
 
+def test_the_report_of_a_real_run_shows_validation_beside_training(finished):
+    from attune.report.content import content
+
+    shown = content(finished.path)["learning"]
+    assert shown["has_valid_loss"]
+    assert all(row["loss"] != "\N{EN DASH}" for row in shown["evaluations"])
+    assert shown["score"]
+
+
 def test_the_model_learns_what_a_word_tells_and_says_how_sure_that_is(finished):
     held = finished.metrics["test"]["f1_macro"]
     assert held["value"] > 0.9
