@@ -87,7 +87,8 @@ def choose_text(looks: Sequence[Look]) -> Choice:
         say = f"{some([best.name, *rivals])} hold texts of much the same length; --pair COLUMN to read two"
         return Choice("", say)
     beside = ", ".join(f"{held.name!r} (mean {held.words:.0f} words)" for held in others if held.words >= 3)
-    return Choice(best.name, f"not read: {beside}; --text COLUMN to choose another" if beside else "")
+    say = f"not read: {beside}; --text COLUMN to choose another, --pair COLUMN to read two"
+    return Choice(best.name, say if beside else "")
 
 
 def choose_label(looks: Sequence[Look]) -> Choice:

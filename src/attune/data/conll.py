@@ -54,7 +54,7 @@ def recognised(text: str) -> bool:
         sample = sample[: sample.rfind("\n") + 1]
     blocks = [block for block in _blocks(sample, _tabs(sample)) if block.fields]
     rows = [fields for block in blocks for fields in block.fields]
-    if len(blocks) < 2 or len(rows) < 3 * len(blocks) or any(map(known_name, rows[0])):
+    if len(blocks) < 2 or len(rows) < 3 * len(blocks) or all(map(known_name, rows[0])):
         return False
     width, times = Counter(map(len, rows)).most_common(1)[0]
     regular = [fields for fields in rows if len(fields) == width]

@@ -105,11 +105,10 @@ def _by_name(folder: Path) -> dict[str, Path]:
         return {"train": (others or held)[0]}
     problems, found = [], {}
     for split, candidates in files.items():
-        known = [file for file in candidates if kind_of(file)[0] in READABLE or len(candidates) == 1]
         exact = [file for file in candidates if file.name.split(".")[0].lower() in SPLITS]
         best = exact if len(exact) == 1 else candidates
         if len(best) > 1:
-            problems.append(_several(folder, split, known or candidates))
+            problems.append(_several(folder, split, candidates))
         found[split] = best[0]
     if problems:
         raise DataError(*problems)

@@ -12,7 +12,7 @@ from typing import Any
 TEXT_NAMES = [  # the likelier first
     "text", "sentence", "review", "tweet", "comment", "message", "content", "body", "utterance", "document",
     "post", "article", "description", "question", "query", "sms", "abstract", "sentence1", "title",
-    "headline",
+    "headline", "seq in",
 ]
 LABEL_NAMES = [
     "label", "labels", "class", "category", "sentiment", "target", "intent", "topic", "emotion", "polarity",

@@ -110,7 +110,7 @@ class _Answers:
         for rows, noun, check, say, level in told:
             if rows:
                 say = f"stood elsewhere than their start said; {say}" if noun == "answer" else say
-                sentence = f"{count(len(rows), noun)} of {self.table.path} {say}."
+                sentence = f"{count(len(rows), noun)} of {self.table.name} {say}."
                 where = tuple(self.table.place(row) for row in dict.fromkeys(rows))
                 found.append(Finding(check, level, sentence, where[:SHOWN]))
         return found

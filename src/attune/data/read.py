@@ -9,11 +9,10 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
-from attune.data import columnar, folders, linefiles
+from attune.data import columnar, folders, linefiles, splitnames
 from attune.data.encoding import decode
 from attune.data.formats import FOREIGN, READABLE, parts
 from attune.data.problems import some
-from attune.data.splitnames import SPLITS
 from attune.data.table import Content, Table
 from attune.errors import DataError, Problem
 
@@ -104,7 +103,9 @@ def _by_line(path: Path, group: linefiles.Group, encoding: str) -> Table:
         ]
         for column, each in group.items()
     }
-    return _table(str(path), linefiles.content(texts, path.name), digest, folders.names_beside(path))
+    return _table(
+        str(path), linefiles.content(texts, splitnames.shown(str(path))), digest, folders.names_beside(path)
+    )
 
 
 def _table(path: str, held: Content, digest: str, names: tuple[str, ...]) -> Table:
@@ -139,7 +140,7 @@ def _by_split(held: dict[str, Table], source: str) -> dict[str, Table]:
     tables: dict[str, Table] = {}
     unused = []
     for name, table in held.items():
-        split = SPLITS.get(name.lower(), "")
+        split = splitnames.SPLITS.get(name.lower(), "")
         if split and split not in tables:
             tables[split] = table
         else:

@@ -85,7 +85,7 @@ def _labelled(table: Table, asked: Asked) -> Roles:
     roles = Roles(task, text.column, held.name, (*reasons, why, *say), pair, names=named, separator=sign)
     if not named:
         return roles
-    return replace(roles, reasons=(*roles.reasons, f"the numbers are named by the list beside {table.path}"))
+    return replace(roles, reasons=(*roles.reasons, f"the numbers are named by the list beside {table.name}"))
 
 
 def _texts(looks: Sequence[Look], asked: Asked) -> tuple[Choice, str]:
@@ -130,8 +130,11 @@ def _why(label: Look, task: str, sign: str) -> str:
     if task == "regression":
         numbers = sorted(map(float, label.counts))
         return f"label: {label.name!r} (numbers from {numbers[0]:g} to {numbers[-1]:g})"
-    how = f", joined by {sign!r}" if sign else ""
-    return f"label: {label.name!r} ({count(len(label.counts), 'value')}{how}: {label.shown()})"
+    if sign:
+        parts = {part.strip() for value in label.counts for part in value.split(sign)}
+        return f"label: {label.name!r} ({count(len(parts), 'label')}, joined by {sign!r})"
+    noun = "label" if task == "multilabel" else "value"
+    return f"label: {label.name!r} ({count(len(label.counts), noun)}: {label.shown()})"
 
 
 def _check_names(table: Table, asked: Asked) -> None:

@@ -14,7 +14,7 @@ cell without a value stays None in `label` and as it is in `text`: the checks na
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -44,6 +44,11 @@ def canonical(table: Table, roles: Roles, *, labelled: bool = True, spans: Spans
         DataError: for a file without the columns, and cells that do not hold what the task needs.
     """
     _check_columns(table, roles, labelled=labelled)
+    return _by_task(table, roles, labelled=labelled, spans=spans)
+
+
+def _by_task(table: Table, roles: Roles, *, labelled: bool, spans: Spans) -> Table:
+    """The rows whose columns are known to be there."""
     if roles.task == "tagging":
         return tagging.canonical(table, roles, labelled=labelled, snap=spans == "snap")
     if roles.task == "qa":
@@ -58,16 +63,24 @@ def canonical(table: Table, roles: Roles, *, labelled: bool = True, spans: Spans
 
 
 def splits(tables: Mapping[str, Table], roles: Roles, *, spans: Spans = "snap") -> dict[str, Table]:
-    """Every split with its columns by role.
+    """Every split with its columns by role; one without labels may lack the others too, as some tests do.
 
     Raises:
         DataError: as `canonical`, for all splits together.
     """
+    known = tables["train"].columns if "train" in tables else ()
     made: dict[str, Table] = {}
     problems: list[Problem] = []
     for name, table in tables.items():
         try:
-            made[name] = canonical(table, roles, spans=spans)
+            if name != "train" and roles.label and _unlabelled(table, roles, known):
+                kept = {
+                    role: table.column(column) for role, column in _texts(roles) if column in table.columns
+                }
+                made[name] = replace(table, columns=tuple(kept), cells=kept)
+                continue
+            _check_columns(table, roles, labelled=True)
+            made[name] = _by_task(table, roles, labelled=True, spans=spans)
         except DataError as error:
             problems += error.problems
     if problems:
@@ -75,11 +88,22 @@ def splits(tables: Mapping[str, Table], roles: Roles, *, spans: Spans = "snap") 
     return made
 
 
+def _texts(roles: Roles) -> tuple[tuple[str, str], ...]:
+    """The columns of texts by role."""
+    return (("text", roles.text), ("pair", roles.pair)) if roles.pair else (("text", roles.text),)
+
+
+def _unlabelled(table: Table, roles: Roles, known: Sequence[str]) -> bool:
+    """True for a file without the columns of labels, and without one that looks like a slip of the pen."""
+    new = [name for name in table.columns if name not in known]
+    return not any(name in table.columns or nearest(name, new) for name in roles.labels)
+
+
 def _check_columns(table: Table, roles: Roles, *, labelled: bool) -> None:
     """Raises for columns that are not there; a label that is not there is a slip only if a like name is."""
     problems = []
-    for role, name in (("text", roles.text), ("pair", roles.pair)):
-        if name and name not in table.columns:
+    for role, name in _texts(roles):
+        if name not in table.columns:
             fix = nearest(name, table.columns) or f"Give {table.path} the columns of train."
             found = f"the columns {some(table.columns, 20)}"
             problems.append(Problem(table.path, f"no column {name!r} for the {role}", found, fix))

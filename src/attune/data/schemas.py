@@ -183,7 +183,9 @@ def _spans(table: Table, asked: Asked) -> Roles | None:
             :1
         ]
     looks = [look(name, table.column(name)) for name in table.columns if name not in marked]
-    text = asked.text if asked.text != "auto" else choose_text([h for h in looks if h.strings]).column
+    named = _named(table, ("text",))
+    text = named if asked.text == "auto" else asked.text
+    text = text or choose_text([held for held in looks if held.strings]).column
     if not marked or not text:
         return None
     kinds = sorted({span.kind for cell in sample(table, marked[0]) for span in spans.marked(cell) or []})

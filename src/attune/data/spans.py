@@ -44,7 +44,7 @@ class Flaws:
         found = []
         for flaw, (what, done) in FLAWS.items():
             if rows := self.rows.get(flaw):
-                sentence = f"{count(len(rows), 'span')} of {table.path} {what}; {done}."
+                sentence = f"{count(len(rows), 'span')} of {table.name} {what}; {done}."
                 where = tuple(table.place(row) for row in dict.fromkeys(rows))
                 found.append(Finding("spans", "warning", sentence, where[:SHOWN]))
         return tuple(found)

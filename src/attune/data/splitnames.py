@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 
 SPLITS = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing"), "test")
 SPLITS |= dict.fromkeys(("valid", "validation", "dev", "devel", "development", "val", "eval"), "valid")
@@ -16,5 +17,10 @@ def words(name: str) -> list[str]:
 
 def split_of(name: str) -> str:
     """The split of a file's name: its first word that is one, the suffix too; `cola_dev_1.tsv` is valid."""
-    # wnut17train: a word directly behind digits is one too
     return next(iter(words(name)), "")
+
+
+def shown(path: str) -> str:
+    """The name of a file for messages, with its folder where that tells the split: `train/seq.in`."""
+    held = PurePath(path)
+    return f"{held.parent.name}/{held.name}" if held.parent.name.lower() in SPLITS else held.name

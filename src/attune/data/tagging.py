@@ -78,7 +78,7 @@ class _Rows:
         """What was mended."""
         found = list(self.flaws.findings(self.table))
         if self.empty:
-            what = f"{count(len(self.empty), 'token')} of {self.table.path} hold nothing; left out with their tags."
+            what = f"{count(len(self.empty), 'token')} of {self.table.name} hold nothing; left out with their tags."
             where = tuple(self.table.place(row) for row in dict.fromkeys(self.empty))
             found.append(Finding("empty_tokens", "warning", what, where[:10]))
         return found
@@ -174,15 +174,15 @@ def _iob2(
         total += times
         mended += [row] if times else []
     if scheme not in (tags.IOB2, tags.PLAIN):
-        notes.append(f"{table.path}: the tags are {scheme}; read as IOB2.")
+        notes.append(f"{table.name}: the tags are {scheme}; read as IOB2.")
     if total:
         what = (
-            f"{count(total, 'tag')} of {table.path} did not follow from the one before; mended, so that what"
+            f"{count(total, 'tag')} of {table.name} did not follow from the one before; mended, so that what"
         )
         what += " continues nothing begins an entity."
         where = tuple(table.place(row) for row in mended[:10])
         findings.append(Finding("transitions", "note", what, where))
     if any(each and each[0].startswith("TAG_") for each in made):
-        what = f"The tags of {table.path} are numbers without names, called TAG_0 and so on."
+        what = f"The tags of {table.name} are numbers without names, called TAG_0 and so on."
         findings.append(Finding("unnamed_tags", "warning", what))
     return made
