@@ -39,18 +39,17 @@ class Case:
         return Learner(self.task, self.model, optimizer, 0.0, str)
 
 
-@pytest.fixture(params=[(name, family) for name in tasks.CATALOGUE for family in tiny.FAMILIES], ids="-".join)
+@pytest.fixture(
+    params=[tiny.case(family, name) for name in tasks.CATALOGUE for family in tiny.FAMILIES], ids="-".join
+)
 def case(request, checkpoints):
-    name, family = request.param
+    family, name = request.param
     return Case(name, family, checkpoints(family))
 
 
 def _gradients(case, tokens):
     case.model.model.zero_grad()
-    for module in case.model.model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    case.model.model.train()
+    tiny.without_dropout(case.model.model).train()
     count = case.features.count(case.everything())
     for chosen in batches.micro_batches(case.features, case.everything(), tokens=tokens):
         batch = batch_of(case.features, chosen)
