@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import random
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -107,6 +110,19 @@ FAMILIES = tuple(SETTINGS)
 ENCODER_DECODERS = ("bart", "mbart", "t5", "mt5", "umt5")
 
 
+KIN = ("bert", "modernbert", "gpt2", "llama", "bart", "t5", "mpnet")  # one of each kin
+
+
+def case(family: str, *values: str, quick: bool = False) -> Any:
+    """Parameters of a test; slow for families that only repeat their kin, unless it is quick."""
+    return pytest.param((family, *values), marks=() if quick or family in KIN else pytest.mark.slow)
+
+
+def each(families: Sequence[str]) -> list[Any]:
+    """The families as parameters of a test, those that only repeat their kin as slow ones."""
+    return [pytest.param(family, marks=() if family in KIN else pytest.mark.slow) for family in families]
+
+
 def has(family: str, head: str) -> bool:
     """Whether transformers has a class of this family for this head of `models.load`."""
     from transformers.models.auto import modeling_auto
@@ -147,6 +163,17 @@ def tokenizer(family: str = "bert") -> transformers.PreTrainedTokenizerFast:
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=inner, model_max_length=LIMIT, eos_token="[SEP]", **names
     )
+
+
+def without_dropout(model: Any) -> Any:
+    """The model with every dropout at zero, whether it is a module or a number."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        for name in ("dropout", "attention_dropout", "activation_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+    return model
 
 
 class Checkpoints:
