@@ -22,8 +22,8 @@ class Backbone:
         self.model = model
         self.family: Family = FAMILIES[model.config.model_type]
         self.base: Any = model.base_model
-        layers = self.family.layers(self.base)
-        self.layers, self.last = layers[:-1], self.family.block(layers[-1])
+        blocks = [self.family.block(layer) for layer in self.family.layers(self.base)]
+        self.layers, self.last = blocks[:-1], blocks[-1]
 
     @property
     def positions(self) -> int:
@@ -39,12 +39,12 @@ class Backbone:
             wanted: [W] int64.
             vectors: word vectors [T, E] to use in place of the tokens' own (for attribution).
         """
-        states = self.family.start(self.base, stream, vectors)
+        states = self.family.start(self.base, stream, vectors)[0]
         everywhere = plan(stream.lengths, device=states.device)
         for layer in self.layers:
-            states = layer(states, None, plan=everywhere)
+            states = layer(states, everywhere)
         asked = plan(stream.lengths, np.asarray(wanted.cpu()), device=states.device)
-        return self.last.at(states[0], wanted, asked)
+        return self.last.at(states, wanted, asked)
 
     def classify(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
         """The logits [W, C] of the classification head at the wanted positions."""
