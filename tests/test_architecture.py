@@ -114,7 +114,10 @@ def test_functions_take_few_arguments():
     many = [
         f"{path.name}:{node.lineno} {node.name}"
         for path, node in _functions()
-        if len(node.args.args) > 6 and path.name not in ("cli.py", "attention.py")
+        # a compiled kernel takes its arrays one by one, and torch's functions their tensors
+        if len(node.args.args) > 6
+        and path.name not in ("cli.py", "attention.py")
+        and path.parent.name != "kernels"
     ]
     assert not many
 
