@@ -121,7 +121,7 @@ class Regression(base.Task[Options]):
     def _rounded(self, predictions: np.ndarray) -> np.ndarray:
         if not self.options.ordinal:
             return predictions
-        return np.clip(np.rint(predictions), self.low, self.high)
+        return np.asarray(np.clip(np.rint(predictions), self.low, self.high))
 
     def certain(self, gold: np.ndarray) -> np.ndarray:
         """These numbers, [N]."""
@@ -129,7 +129,8 @@ class Regression(base.Task[Options]):
 
     def statistics(self, gold: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """What `metrics.numbers.statistics` sums."""
-        return metrics.statistics(gold, self._rounded(predictions))
+        grades = (int(self.low), int(self.high)) if self.options.ordinal else None
+        return metrics.statistics(gold, predictions, grades=grades)
 
     def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Correlations and errors."""
@@ -137,7 +138,7 @@ class Regression(base.Task[Options]):
 
     def severity(self, gold: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """The absolute error."""
-        return np.abs(self._rounded(predictions) - gold)
+        return np.asarray(np.abs(self._rounded(predictions) - gold))
 
     def details(self, gold: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
         """Pairs of true and predicted numbers for a plot, 1,000 at most."""
