@@ -157,7 +157,7 @@ def test_a_handful_of_rows_can_be_memorised(case):
     learner = case.learner()
     count = case.features.count(case.everything())
     torch.manual_seed(0)
-    for _ in range(100):
+    for _ in range(200):
         update(learner, [batch_of(case.features, case.everything())], count=count, lr=3e-3)
     found = predictions(case.task, case.model, case.features)
     case.task.settle(case.gold, found)

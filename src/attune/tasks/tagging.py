@@ -24,6 +24,7 @@ from attune.models.backbone import Backbone
 from attune.models.tokens import Encoded, TextEncoder, collected
 from attune.tasks import base
 from attune.tasks.features import Batch, Features
+from attune.tasks.words import allowed, best_path, first_pieces
 
 OUTSIDE = "O"
 
@@ -151,7 +152,7 @@ class Tagging(base.Task[Options]):
             return []
         best = prediction.argmax(1)
         if self.options.consistent and self.entities:
-            best = _viterbi(np.log(np.maximum(prediction, 1e-12)), _allowed(self.labels))
+            best = best_path(np.log(np.maximum(prediction, 1e-12)), allowed(self.labels))
         return [self.labels[place] for place in best]
 
     def answer(self, prediction: np.ndarray, row: dict[str, Any]) -> Tagged:
@@ -243,33 +244,6 @@ class Tagging(base.Task[Options]):
         }
 
 
-def first_pieces(offsets: np.ndarray, words: Sequence[tuple[int, int]], text: str) -> list[int]:
-    """The first token of each word: the first that begins in it, else the one that covers its beginning; or -1.
-
-    Args:
-        offsets: [n, 2] characters of each token; a tokenizer may count the blank before a word to it.
-        words: the characters of each word.
-        text: what both count in.
-    """
-    begins = [_past_blanks(text, int(begin), int(end)) for begin, end in offsets]
-    found, token = [], 0
-    for begin, end in words:
-        while token < len(begins) and begins[token] < begin:
-            token += 1
-        if token < len(begins) and begins[token] < end:
-            found.append(token)
-        else:
-            before = token - 1
-            found.append(before if before >= 0 and offsets[before][1] > begin else -1)
-    return found
-
-
-def _past_blanks(text: str, begin: int, end: int) -> int:
-    while begin < end and text[begin].isspace():
-        begin += 1
-    return begin
-
-
 def _joined(words: Sequence[str]) -> list[tuple[int, int]]:
     places, begin = [], 0
     for word in words:
@@ -284,27 +258,3 @@ def _weights(where: np.ndarray, sizes: Sequence[int], *, known: np.ndarray | Non
     flat = starts[where[:, 0]] + where[:, 1]
     shares = 1.0 / np.maximum(np.bincount(flat, minlength=int(starts[-1])), 1)[flat]
     return np.asarray(shares if known is None else shares * known)
-
-
-def _allowed(labels: Sequence[str]) -> np.ndarray:
-    """[C + 1, C] log of whether a tag may follow another (the last row: the beginning)."""
-    steps = np.zeros((len(labels) + 1, len(labels)))
-    for column, name in enumerate(labels):
-        if name.startswith("I-"):
-            follows = [other[:1] in "BI" and other[2:] == name[2:] for other in labels]
-            steps[:, column] = np.where([*follows, False], 0.0, -np.inf)
-    return steps
-
-
-def _viterbi(scores: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """[n] the best path through log scores [n, C]."""
-    best = scores[0] + steps[-1]
-    came = np.zeros(scores.shape, np.int64)
-    for place in range(1, len(scores)):
-        reached = best[:, None] + steps[:-1]
-        came[place] = reached.argmax(0)
-        best = reached.max(0) + scores[place]
-    path = [int(best.argmax())]
-    for place in range(len(scores) - 1, 0, -1):
-        path.append(int(came[place, path[-1]]))
-    return np.asarray(path[::-1])

@@ -1,0 +1,58 @@
+"""What tagging needs to know of words: which token answers for one, and which tags may follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def first_pieces(offsets: np.ndarray, words: Sequence[tuple[int, int]], text: str) -> list[int]:
+    """The first token of each word: the first that begins in it, else the one that covers its beginning; or -1.
+
+    Args:
+        offsets: [n, 2] characters of each token; a tokenizer may count the blank before a word to it.
+        words: the characters of each word.
+        text: what both count in.
+    """
+    begins = [_past_blanks(text, int(begin), int(end)) for begin, end in offsets]
+    found, token = [], 0
+    for begin, end in words:
+        while token < len(begins) and begins[token] < begin:
+            token += 1
+        if token < len(begins) and begins[token] < end:
+            found.append(token)
+        else:
+            before = token - 1
+            found.append(before if before >= 0 and offsets[before][1] > begin else -1)
+    return found
+
+
+def _past_blanks(text: str, begin: int, end: int) -> int:
+    while begin < end and text[begin].isspace():
+        begin += 1
+    return begin
+
+
+def allowed(labels: Sequence[str]) -> np.ndarray:
+    """[C + 1, C] log of whether a tag may follow another (the last row: the beginning)."""
+    steps = np.zeros((len(labels) + 1, len(labels)))
+    for column, name in enumerate(labels):
+        if name.startswith("I-"):
+            follows = [other[:1] in "BI" and other[2:] == name[2:] for other in labels]
+            steps[:, column] = np.where([*follows, False], 0.0, -np.inf)
+    return steps
+
+
+def best_path(scores: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """[n] the best path through log scores [n, C]."""
+    best = scores[0] + steps[-1]
+    came = np.zeros(scores.shape, np.int64)
+    for place in range(1, len(scores)):
+        reached = best[:, None] + steps[:-1]
+        came[place] = reached.argmax(0)
+        best = reached.max(0) + scores[place]
+    path = [int(best.argmax())]
+    for place in range(len(scores) - 1, 0, -1):
+        path.append(int(came[place, path[-1]]))
+    return np.asarray(path[::-1])
