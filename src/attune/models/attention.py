@@ -1,21 +1,12 @@
-"""The one attention function attune registers with transformers: each sequence of a stream sees only itself.
-
-transformers calls it for every family of its attention registry; a name without a mask function gets no mask
-at all, so nothing of size T x T is ever made.
-"""
+"""Attention over a stream: each sequence sees only itself, so nothing of size T x T is ever made."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
-from transformers import AttentionInterface
 
 from attune.models.stream import Plan
-
-NAME = "attune_stream"
 
 
 def attend(
@@ -60,26 +51,3 @@ def _dense(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, scaling: flo
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     weights = functional.dropout(scores.softmax(dim=-1), p=dropout)
     return torch.matmul(weights, v)
-
-
-def stream_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    plan: Plan | None = None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    **_: Any,
-) -> tuple[Tensor, None]:
-    """transformers' calling convention: [1, heads, T, d] in, [1, T, heads, d] out."""
-    assert plan is not None, f"{type(module).__name__} was called without the plan of its stream"
-    assert attention_mask is None, "a stream has no mask"
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
-    return attend(q, k, v, plan, scaling=scale, dropout=dropout)[None], None
-
-
-AttentionInterface.register(NAME, stream_attention)
