@@ -160,16 +160,23 @@ def test_modernbert_classifies_the_first_state_or_the_mean(checkpoints, pooling,
         torch.testing.assert_close(found, padded(**padded_of(sequences, padded)).logits, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", ["bert", "modernbert", "gpt2", "llama"])
-def test_the_last_feed_forward_runs_at_the_wanted_positions_only(checkpoints, family):
+LAST_NORM = {
+    "bert": "encoder.layer.2.output.LayerNorm",
+    "modernbert": "layers.2.mlp_norm",
+    "gpt2": "h.2.ln_2",
+    "llama": "layers.2.post_attention_layernorm",
+    "bart": "encoder.layers.1.final_layer_norm",
+    "t5": "encoder.block.1.layer.1.layer_norm",
+}
+
+
+@pytest.mark.parametrize("family", LAST_NORM)
+def test_the_last_layer_runs_at_the_wanted_positions_only(checkpoints, family):
     flat, _ = _pair(checkpoints(family), "similarity")
+    flat.model.eval()
     rows = []
-    watched = [
-        m for m in flat.base.modules() if type(m).__name__ in ("BertIntermediate", "GPT2MLP", "LlamaMLP")
-    ]
-    watched = watched or [layer.mlp for layer in flat.stack()]
-    inner = watched[-1].dense if family == "bert" else watched[-1]
-    handle = inner.register_forward_hook(lambda module, given, _: rows.append(given[0].shape[0]))
+    norm = flat.base.get_submodule(LAST_NORM[family])
+    handle = norm.register_forward_hook(lambda module, given, _: rows.append(given[0].shape[0]))
     try:
         flat.hidden(Stream.of(sequences_of([5, 3, 9, 2])), torch.tensor([4, 7]))
     finally:

@@ -8,13 +8,13 @@ the last layer can leave out queries, output and feed-forward of all others. BER
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from attune.models.masked import attend
-from attune.models.stream import Plan
+from attune.models.stream import Plan, biased
 
 Map = Callable[[Tensor], Tensor]
 
@@ -43,6 +43,10 @@ class Seen:
     rotary: Rotary | None = None
     source: Tensor | None = None  # [S, H] what cross attention sees
     across: Plan | None = None
+
+    def biased(self, table: Tensor | None) -> Seen:
+        """The same with a table [heads, L, L] added to the scores inside the stream, where there is one."""
+        return self if table is None else replace(self, plan=biased(self.plan, table))
 
 
 @dataclass(frozen=True)

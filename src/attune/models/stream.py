@@ -70,7 +70,10 @@ class Group:
     )  # [n or 1, 1, q or 1, k], true where a key is seen; None when all are, or `causal` says it
     real: Tensor | None  # which of the n * q rows are no padding; None when all are
     causal: bool = False  # the queries are the keys, and each sees itself and those before it
-    bias: Tensor | None = None  # [1, heads, q, k], added to the scores
+    places: Tensor | None = (
+        None  # [n, q] from 0 in its sequence, of each query; None when the queries are the keys
+    )
+    bias: Tensor | None = None  # [1 or n, heads, q, k], added to the scores
 
 
 @dataclass(frozen=True)
@@ -110,13 +113,17 @@ def across(
     return _lay(_Queries.of(_Runs.of(lengths), wanted), _Runs.of(sources), Sight(), device)
 
 
-def biased(whole: Plan, table: Tensor) -> Plan:
-    """A plan of all positions that adds `table` [heads, L, L] to the scores of i for j, both from 0 in a sequence."""
+def biased(bare: Plan, table: Tensor) -> Plan:
+    """The plan with `table` [heads, L, L] added to the scores of i for j, both from 0 in a sequence."""
     groups = []
-    for group in whole.groups:
+    for group in bare.groups:
         longest = len(group.keys) // group.n
-        groups.append(replace(group, bias=table[None, :, :longest, :longest]))
-    return replace(whole, groups=tuple(groups), plain=False)
+        if group.places is None:
+            bias = table[None, :, :longest, :longest]
+        else:
+            bias = table[:, group.places, :longest].transpose(0, 1)
+        groups.append(replace(group, bias=bias))
+    return replace(bare, groups=tuple(groups), plain=False)
 
 
 @dataclass(frozen=True)
@@ -163,8 +170,8 @@ def _lay(queries: _Queries, keys: _Runs, sight: Sight, device: torch.device | No
         seen, has_key = rectangle(keys.starts[members], keys.sizes[members])
         bound = sight.window is not None and sight.window < seen.shape[1] - 1
         causal = sight.causal and queries.all and not bound
-        at = None if causal or not (sight.causal or bound) else queries.places[asking]
-        mask = None if causal else _mask(has_key, at, sight)
+        at = queries.places[asking]
+        mask = None if causal else _mask(has_key, at if sight.causal or bound else None, sight)
         places.append(asking[real])
         groups.append(
             Group(
@@ -174,6 +181,7 @@ def _lay(queries: _Queries, keys: _Runs, sight: Sight, device: torch.device | No
                 None if mask is None else torch.from_numpy(mask).to(device),
                 None if bool(real.all()) else torch.from_numpy(np.flatnonzero(real.ravel())).to(device),
                 causal,
+                None if queries.all else torch.from_numpy(at).to(device),
             )
         )
     if not groups:  # nobody asks

@@ -8,8 +8,8 @@ their pre-training did. Lines are of transformers 5.23, `models/<family>/modelin
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,28 @@ from transformers import PreTrainedModel
 from attune.errors import Problem, RecipeError
 from attune.models.backbone import Backbone, everywhere, means
 from attune.models.layer import Attention, Layer, Seen
-from attune.models.stream import Plan, Sight, Stream, across, biased, plan
+from attune.models.stream import Sight, Stream, across, plan
 
 NO_LIMIT = 1_000_000  # tokens: relative positions know no end
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one half of the model reads."""
+
+    stream: Stream
+    wanted: Tensor | None = None  # [W] positions of it that are asked for; all when None
+    source: Tensor | None = None  # [S, H] the encoder's states, for the decoder
+    sources: Stream | None = None  # the stream they come from
+
+    def seen(self, wanted: Tensor | None, device: torch.device) -> Seen:
+        """How the wanted positions, or all, see their own sequences and the source."""
+        asked = None if wanted is None else np.asarray(wanted.cpu())
+        lengths, causal = self.stream.lengths, Sight(causal=self.source is not None)
+        own = plan(lengths, asked, device, causal)
+        if self.sources is None:
+            return Seen(own)
+        return Seen(own, None, self.source, across(lengths, self.sources.lengths, asked, device))
 
 
 class EncoderDecoder(Backbone):
@@ -43,9 +62,9 @@ class EncoderDecoder(Backbone):
     def embed(self, half: Any, words: Tensor, stream: Stream) -> Tensor:
         """The first hidden states [T, H] of the encoder or the decoder, from word vectors [T, H]."""
 
-    @abstractmethod
-    def plans(self, half: Any, whole: Plan, longest: int) -> Iterable[Plan]:
-        """The plan of each layer, from one that looks at places alone; no sequence is longer than `longest`."""
+    def tables(self, half: Any, longest: int) -> Sequence[Tensor | None]:
+        """What each layer adds to its scores, [heads, longest, longest] by places, where the family does so."""
+        return [None] * len(half.layers)
 
     @abstractmethod
     def norm(self, half: Any, states: Tensor) -> Tensor:
@@ -67,10 +86,10 @@ class EncoderDecoder(Backbone):
             target: the tokens that the decoder reads, a sequence for each sequence of the stream.
         """
         words = self.word_vectors(stream) if vectors is None else vectors
-        source = self._encode(stream, words)
         if target is None:
-            return source.index_select(0, wanted)
-        return self._decode(source, stream, target, self.word_vectors(target), wanted)
+            return self._encode(stream, words, wanted)
+        source = self._encode(stream, words)
+        return self._decode(Read(target, wanted, source, stream), self.word_vectors(target))
 
     def classify(self, stream: Stream, vectors: Tensor | None = None) -> Tensor:
         """The logits [B, C] of the head on what the decoder says where each text ends."""
@@ -90,9 +109,8 @@ class EncoderDecoder(Backbone):
         tokens = stream.tokens.roll(1).index_copy(0, starts, begins)
         first = self.base.get_input_embeddings()(begins)
         shifted = words.roll(1, 0).index_copy(0, starts, first)
-        return self._decode(
-            self._encode(stream, words), stream, replace(stream, tokens=tokens), shifted, wanted
-        )
+        source = self._encode(stream, words)
+        return self._decode(Read(replace(stream, tokens=tokens), wanted, source, stream), shifted)
 
     def reads(self, stream: Stream) -> Tensor:
         """The last token of each sequence that ends a text (modeling_bart.py:1039).
@@ -110,28 +128,30 @@ class EncoderDecoder(Backbone):
             )
         return torch.from_numpy(last)
 
-    def _encode(self, stream: Stream, words: Tensor) -> Tensor:
-        half = self.base.encoder
-        states = self.embed(half, words, stream)
-        whole = plan(stream.lengths, device=states.device)
-        plans = self.plans(half, whole, max(stream.lengths))
-        for layer, seen in zip(self.encoder, plans, strict=True):
-            if not self.skips(half):
-                states = layer(states, Seen(seen))
-        return self.norm(half, states)
+    def _encode(self, stream: Stream, words: Tensor, wanted: Tensor | None = None) -> Tensor:
+        states = self.embed(self.base.encoder, words, stream)
+        return self._through(self.base.encoder, self.encoder, states, Read(stream, wanted))
 
-    def _decode(
-        self, source: Tensor, stream: Stream, target: Stream, words: Tensor, wanted: Tensor
-    ) -> Tensor:
-        half = self.base.decoder
-        states = self.embed(half, words, target)
-        whole = plan(target.lengths, None, states.device, Sight(causal=True))
-        to_source = across(target.lengths, stream.lengths, device=states.device)
-        plans = self.plans(half, whole, max(target.lengths))
-        for layer, seen in zip(self.decoder, plans, strict=True):
+    def _decode(self, read: Read, words: Tensor) -> Tensor:
+        states = self.embed(self.base.decoder, words, read.stream)
+        return self._through(self.base.decoder, self.decoder, states, read)
+
+    def _through(self, half: Any, layers: list[Layer], states: Tensor, read: Read) -> Tensor:
+        """The states after the layers and the norm; the last layer is computed at the wanted positions only."""
+        whole = read.seen(None, states.device)
+        last = whole if read.wanted is None else read.seen(read.wanted, states.device)
+        tables = self.tables(half, max(read.stream.lengths))
+        before = None
+        for layer, table in zip(layers[:-1], tables[:-1], strict=True):
+            if table is not before:  # neighbours may share a table, and then its slices
+                before, whole = table, whole.biased(table)
             if not self.skips(half):
-                states = layer(states, Seen(seen, source=source, across=to_source))
-        return self.norm(half, states.index_select(0, wanted))
+                states = layer(states, whole)
+        if not self.skips(half):
+            states = layers[-1](states, last.biased(tables[-1]), read.wanted)
+        elif read.wanted is not None:
+            states = states.index_select(0, read.wanted)
+        return self.norm(half, states)
 
     def skips(self, half: Any) -> bool:
         """Whether a layer is left out now: LayerDrop (Fan et al. 2019), where the checkpoint asks for it."""
@@ -181,10 +201,6 @@ class Bart(EncoderDecoder):
         places = half.embed_positions(None, position_ids=stream.positions)[0]
         normed = half.layernorm_embedding(words + places)
         return functional.dropout(normed, half.dropout, half.training)
-
-    def plans(self, half: Any, whole: Plan, longest: int) -> Iterable[Plan]:
-        """The same for all layers."""
-        return [whole] * len(half.layers)
 
     def norm(self, half: Any, states: Tensor) -> Tensor:
         """Nothing follows the last layer."""
@@ -260,14 +276,14 @@ class T5(EncoderDecoder):
         states: Tensor = half.dropout(words)
         return states
 
-    def plans(self, half: Any, whole: Plan, longest: int) -> Iterable[Plan]:
+    def tables(self, half: Any, longest: int) -> Sequence[Tensor | None]:
         """Layers share the first one's bias; in UMT5 each has its own (modeling_umt5.py:377)."""
-        seen = whole
+        made: list[Tensor | None] = []
         for block in half.block:
             attention = block.layer[0].SelfAttention
-            if attention.has_relative_attention_bias:
-                seen = biased(whole, attention.compute_bias(longest, longest)[0])
-            yield seen
+            own = attention.has_relative_attention_bias
+            made.append(attention.compute_bias(longest, longest)[0] if own else made[-1])
+        return made
 
     def norm(self, half: Any, states: Tensor) -> Tensor:
         """The norm after the last block."""
