@@ -207,14 +207,30 @@ def test_spans_that_do_not_fit_are_counted_by_place_or_refused(tmp_path: Path) -
     assert made.column("label")[1] == ["O", "O", "B-LOC", "I-LOC", "I-LOC"]
     found = [(finding.check, finding.sentence, finding.rows) for finding in made.findings]
     assert found == [
-        ("spans", "1 span of d.jsonl reach outside their text or hold nothing; left out.", ("d.jsonl:2",)),
-        ("spans", "1 span of d.jsonl begin or end within a word; widened to whole words.", ("d.jsonl:2",)),
-        ("spans", "1 span of d.jsonl overlap a longer one; left out.", ("d.jsonl:2",)),
+        ("spans", "1 span of d.jsonl outside of the text, or around nothing, left out.", ("d.jsonl:2",)),
+        (
+            "spans",
+            "1 span of d.jsonl beginning or ending within a word, widened to whole words.",
+            ("d.jsonl:2",),
+        ),
+        ("spans", "1 span of d.jsonl overlapping a longer one, left out.", ("d.jsonl:2",)),
     ]
     with pytest.raises(DataError) as caught:
         rows.canonical(held, infer(held), spans="refuse")
     assert {problem.where for problem in caught.value.problems} == {"d.jsonl:2"}
     assert len(caught.value.problems) == 3
+
+
+def test_two_lists_of_labels_are_no_tagged_words() -> None:
+    held = table(text=["good film", "bad film"] * 3, topics=[["a"], ["b"]] * 3, label=[["x"], ["y"]] * 3)
+    assert infer(held).task == "classification"
+
+
+def test_a_text_without_any_word_is_left_out() -> None:
+    held = table(text=["Ann ran", "\u200b"], spans=[[[0, 3, "X"]], []])
+    roles = infer(held)
+    kept, findings = examine({"train": rows.canonical(held, roles)}, roles)
+    assert (len(kept["train"]), findings[0].sentence) == (1, "1 row of train without text, left out.")
 
 
 def test_spans_in_a_csv_are_read_from_json(tmp_path: Path) -> None:

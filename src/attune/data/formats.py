@@ -74,6 +74,11 @@ def parts(raw: bytes, path: Path, *, kind: str, encoding: str) -> Parts:
     return {name: held._replace(notes=(*notes, *held.notes)) for name, held in found.items()}
 
 
+def told(text: str) -> bool:
+    """True for lines that say by themselves what they are."""
+    return conll.recognised(text) or bool(labelled_lines.recognised(text))
+
+
 def _unnamed(raw: bytes, path: Path, kind: str, encoding: str) -> Content:
     """The rows of a file whose suffix says nothing, where its lines do."""
     fix = f"It is {FOREIGN[kind]}." if kind in FOREIGN else KINDS
