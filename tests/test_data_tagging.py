@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -312,11 +314,39 @@ def test_argilla_takes_submitted_responses_and_warns_of_suggestions(tmp_path: Pa
 
 
 def test_spacy_files_need_spacy_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "spacy", None)
+    monkeypatch.setitem(sys.modules, "spacy", None)
     path = tmp_path / "d.spacy"
     path.write_bytes(b"\x78\x9c")
     with pytest.raises(MachineError, match=r"attune-nlp\[spacy\]"):
         read(path)
+
+
+def test_spacy_documents_give_entities_or_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for spaCy, with the names that its DocBin, Doc and Span have."""
+    ent = SimpleNamespace(start_char=0, end_char=3, label_="PER")
+    held = [SimpleNamespace(text="Ann ran", ents=[ent], cats={"a": 1.0, "b": 0.0})]
+    bins = SimpleNamespace(from_bytes=lambda raw: SimpleNamespace(get_docs=lambda vocab: iter(held)))
+    spacy = SimpleNamespace(blank=lambda language: SimpleNamespace(vocab=language))
+    monkeypatch.setitem(sys.modules, "spacy", spacy)
+    monkeypatch.setitem(sys.modules, "spacy.tokens", SimpleNamespace(DocBin=lambda: bins))
+    path = tmp_path / "d.spacy"
+    path.write_bytes(b"any")
+    assert canonical(path).column("label") == [["B-PER", "O"]]
+    held[0].ents = []
+    assert read(path).column("label") == [["a"]]
+    held[0].cats = {}
+    with pytest.raises(DataError, match="neither entities nor categories"):
+        read(path)
+
+
+def test_slots_of_queries_are_spans(tmp_path: Path) -> None:
+    labels = [{"slot": "people", "valueSpan": {"endIndex": 1}}]
+    queries = [
+        {"userInput": {"text": "4 at 8 pm"}, "labels": labels},
+        {"userInput": {"text": "hi"}, "context": {}},
+    ]
+    made = canonical(write(tmp_path, "q.json", json.dumps(queries)))
+    assert made.column("label") == [["B-people", "O", "O", "O"], ["O"]]
 
 
 def test_tags_in_a_line_beside_the_words(tmp_path: Path) -> None:

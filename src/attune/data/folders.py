@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from attune.data import linefiles
-from attune.data.formats import FOREIGN, KINDS, READABLE
+from attune.data.formats import FOREIGN, KINDS, READABLE, told
 from attune.data.problems import some
 from attune.data.splitnames import PACKING, SPLITS, split_of
 from attune.errors import DataError, Problem, nearest
@@ -84,9 +86,10 @@ def _odd(path: Path) -> bool:
     """True for a split in a name whose suffix nobody knows, if its lines say what they are: `x.test.annotated`."""
     if not split_of(path.name) or kind_of(path)[0] in FOREIGN:
         return False
-    opened = {".gz": gzip.open, ".xz": lzma.open}.get(kind_of(path)[1], open)
+    packing = kind_of(path)[1]
     try:
-        with opened(path, "rb") as file:
+        with path.open("rb") as raw:
+            file = {".gz": gzip.GzipFile, ".xz": lzma.LZMAFile}[packing](raw) if packing else raw
             text = file.read(SAMPLE).decode("utf-8", "ignore")
     except (OSError, EOFError, lzma.LZMAError):
         return False

@@ -14,6 +14,7 @@ from attune.data import (
     jsonrows,
     labelled_lines,
     labelstudio,
+    polyai,
     prodigy,
     squad,
 )
@@ -121,6 +122,8 @@ def _json(text: str, name: str) -> Parts:
     rows = jsonrows.rows(text, name)
     if labelstudio.nested(rows.rows):
         return {"": labelstudio.content(rows.rows, rows.lines, name)}
+    if polyai.recognised(rows.rows):
+        return {"": polyai.content(rows.rows, rows.lines, name)}
     if prodigy.recognised(rows.rows):
         return {"": prodigy.content(rows.rows, rows.lines, name)}
     if labelstudio.flat(rows.rows):
