@@ -167,7 +167,7 @@ def test_answers_are_put_where_they_stand_and_what_was_moved_is_counted() -> Non
         [{"text": "stands", "start": 41}],
         [],
     ]
-    assert made.findings[0].sentence.startswith("3 answers of d.csv stood elsewhere")
+    assert made.findings[0].sentence.startswith("3 answers of d.csv found elsewhere")
     assert made.findings[0].rows == ("d.csv:3", "d.csv:4", "d.csv:5")
 
 
@@ -271,7 +271,7 @@ def test_labels_of_several_are_examined_without_a_word_of_single_ones() -> None:
         ("d.txt", "__label__a good film\n__label__b bad film\n", ["a", "b"]),
         ("d.ft", "__label__a __label__b good film\n\n__label__b bad film\n", [["a", "b"], ["b"]]),
         ("d.txt", "good film __label__a\nbad film __label__b\n", ["a", "b"]),
-        ("fine.train", "1 good film\n0 bad film\n", ["1", "0"]),
+        ("fine.train", "1 good film\n0 bad film\n" * 2, ["1", "0"] * 2),
         ("d.dat", "good film $LABEL$ 1\nbad film$LABEL$0\n", ["1", "0"]),
     ],
 )
@@ -279,7 +279,7 @@ def test_lines_with_their_label_are_read(tmp_path: Path, name: str, content: str
     path = tmp_path / name
     path.write_text(content)
     held = read(path)
-    assert held.column("text") == ["good film", "bad film"]
+    assert held.column("text")[:2] == ["good film", "bad film"]
     assert held.column("label") == found
     assert held.lines[0] == 1
 
@@ -300,6 +300,8 @@ def test_a_json_object_of_splits_gives_them(tmp_path: Path) -> None:
     assert tables["valid"].place(0) == "data.json:val:1"
     with pytest.raises(DataError, match="one table was expected"):
         read(path)
+    path.write_text(json.dumps({"train": held["train"]}))
+    assert list(read_splits(path)) == ["train"]
 
 
 def test_folders_tell_their_splits_in_many_ways(tmp_path: Path) -> None:
@@ -320,6 +322,8 @@ def test_folders_tell_their_splits_in_many_ways(tmp_path: Path) -> None:
     (tmp_path / "only").mkdir()
     (tmp_path / "only" / "dev_half.csv").write_text(rows_of.format("x"))
     assert list(read_splits(tmp_path / "only")) == ["train"]
+    (tmp_path / "middle" / "train.log").write_text("loss 1\nloss 2\n")  # is no data, and in nobody's way
+    assert len(read_splits(tmp_path / "middle")) == 3
     (tmp_path / "middle" / "c.test.csv").write_text(rows_of.format("x"))
     with pytest.raises(DataError, match=r"several files for test; found 'c\.test\.csv', 'en_x-ud-test\.csv'"):
         read_splits(tmp_path / "middle")

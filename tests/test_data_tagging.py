@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -207,14 +209,30 @@ def test_spans_that_do_not_fit_are_counted_by_place_or_refused(tmp_path: Path) -
     assert made.column("label")[1] == ["O", "O", "B-LOC", "I-LOC", "I-LOC"]
     found = [(finding.check, finding.sentence, finding.rows) for finding in made.findings]
     assert found == [
-        ("spans", "1 span of d.jsonl reach outside their text or hold nothing; left out.", ("d.jsonl:2",)),
-        ("spans", "1 span of d.jsonl begin or end within a word; widened to whole words.", ("d.jsonl:2",)),
-        ("spans", "1 span of d.jsonl overlap a longer one; left out.", ("d.jsonl:2",)),
+        ("spans", "1 span of d.jsonl outside of the text, or around nothing, left out.", ("d.jsonl:2",)),
+        (
+            "spans",
+            "1 span of d.jsonl beginning or ending within a word, widened to whole words.",
+            ("d.jsonl:2",),
+        ),
+        ("spans", "1 span of d.jsonl overlapping a longer one, left out.", ("d.jsonl:2",)),
     ]
     with pytest.raises(DataError) as caught:
         rows.canonical(held, infer(held), spans="refuse")
     assert {problem.where for problem in caught.value.problems} == {"d.jsonl:2"}
     assert len(caught.value.problems) == 3
+
+
+def test_two_lists_of_labels_are_no_tagged_words() -> None:
+    held = table(text=["good film", "bad film"] * 3, topics=[["a"], ["b"]] * 3, label=[["x"], ["y"]] * 3)
+    assert infer(held).task == "classification"
+
+
+def test_a_text_without_any_word_is_left_out() -> None:
+    held = table(text=["Ann ran", "\u200b"], spans=[[[0, 3, "X"]], []])
+    roles = infer(held)
+    kept, findings = examine({"train": rows.canonical(held, roles)}, roles)
+    assert (len(kept["train"]), findings[0].sentence) == (1, "1 row of train without text, left out.")
 
 
 def test_spans_in_a_csv_are_read_from_json(tmp_path: Path) -> None:
@@ -296,11 +314,39 @@ def test_argilla_takes_submitted_responses_and_warns_of_suggestions(tmp_path: Pa
 
 
 def test_spacy_files_need_spacy_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "spacy", None)
+    monkeypatch.setitem(sys.modules, "spacy", None)
     path = tmp_path / "d.spacy"
     path.write_bytes(b"\x78\x9c")
     with pytest.raises(MachineError, match=r"attune-nlp\[spacy\]"):
         read(path)
+
+
+def test_spacy_documents_give_entities_or_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for spaCy, with the names that its DocBin, Doc and Span have."""
+    ent = SimpleNamespace(start_char=0, end_char=3, label_="PER")
+    held = [SimpleNamespace(text="Ann ran", ents=[ent], cats={"a": 1.0, "b": 0.0})]
+    bins = SimpleNamespace(from_bytes=lambda raw: SimpleNamespace(get_docs=lambda vocab: iter(held)))
+    spacy = SimpleNamespace(blank=lambda language: SimpleNamespace(vocab=language))
+    monkeypatch.setitem(sys.modules, "spacy", spacy)
+    monkeypatch.setitem(sys.modules, "spacy.tokens", SimpleNamespace(DocBin=lambda: bins))
+    path = tmp_path / "d.spacy"
+    path.write_bytes(b"any")
+    assert canonical(path).column("label") == [["B-PER", "O"]]
+    held[0].ents = []
+    assert read(path).column("label") == [["a"]]
+    held[0].cats = {}
+    with pytest.raises(DataError, match="neither entities nor categories"):
+        read(path)
+
+
+def test_slots_of_queries_are_spans(tmp_path: Path) -> None:
+    labels = [{"slot": "people", "valueSpan": {"endIndex": 1}}]
+    queries = [
+        {"userInput": {"text": "4 at 8 pm"}, "labels": labels},
+        {"userInput": {"text": "hi"}, "context": {}},
+    ]
+    made = canonical(write(tmp_path, "q.json", json.dumps(queries)))
+    assert made.column("label") == [["B-people", "O", "O", "O"], ["O"]]
 
 
 def test_tags_in_a_line_beside_the_words(tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ def _with_text(tables: Tables, roles: Roles, findings: list[Finding]) -> Tables:
     """The tables without rows whose text, or second text, is empty."""
     kept = {}
     for name, table in tables.items():
-        empty = [row for row, text in enumerate(table.column("text")) if is_missing(text)]
+        texts = table.column("words" if "words" in table.columns else "text")
+        empty = [row for row, text in enumerate(texts) if text == [] or is_missing(text)]
         if empty:
             why = f"of {name} without text, left out."
             findings.append(find.left_out("empty", table, rows=empty, why=why))

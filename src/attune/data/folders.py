@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from attune.data import linefiles
-from attune.data.formats import FOREIGN, KINDS, READABLE
+from attune.data.formats import FOREIGN, KINDS, READABLE, told
 from attune.data.problems import some
 from attune.data.splitnames import PACKING, SPLITS, split_of
 from attune.errors import DataError, Problem, nearest
 
 NAMES = ("labels", "classes", "mapping", "label_names", "class_names")  # of lists of the names of labels
 MOST_NAMES = 2000
+SAMPLE = 1 << 16  # bytes from which a file of unknown suffix is recognised
 
 
 def kind_of(path: Path) -> tuple[str, str]:
@@ -24,9 +27,8 @@ def kind_of(path: Path) -> tuple[str, str]:
 
 
 def readable(path: Path) -> bool:
-    """True for a file of a known kind, and for one whose suffix is a split: `stsa.fine.train`."""
-    kind = kind_of(path)[0]
-    return path.is_file() and (kind in READABLE or kind[1:] in SPLITS or _odd(path))
+    """True for a file of a known kind, and for one whose name is a split's and whose lines are known."""
+    return path.is_file() and (kind_of(path)[0] in READABLE or _odd(path))
 
 
 def absent(path: Path) -> Problem:
@@ -52,7 +54,9 @@ def splits(folder: Path) -> dict[str, Path]:
     """
     groups = linefiles.groups(folder)
     if groups:
-        return _with_train(folder, {split or "train": _first(group) for split, group in groups.items()})
+        found = {split: _first(group) for split, group in groups.items()}
+        alone = {"train": found.pop("")} if "" in found else {}
+        return _with_train(folder, alone | found)
     files = _by_name(folder)
     inside = sorted(each for each in folder.iterdir() if each.is_dir() and each.name.lower() in SPLITS)
     if not files and inside:
@@ -79,15 +83,17 @@ def names_beside(path: Path) -> tuple[str, ...]:
 
 
 def _odd(path: Path) -> bool:
-    """True for a name with a split in it and a suffix that nobody knows, as `emerging.test.annotated`."""
-    return bool(split_of(path.name)) and kind_of(path)[0] not in (
-        *FOREIGN,
-        ".md",
-        ".py",
-        ".sh",
-        ".yaml",
-        ".yml",
-    )
+    """True for a split in a name whose suffix nobody knows, if its lines say what they are: `x.test.annotated`."""
+    if not split_of(path.name) or kind_of(path)[0] in FOREIGN:
+        return False
+    packing = kind_of(path)[1]
+    try:
+        with path.open("rb") as raw:
+            file = {".gz": gzip.GzipFile, ".xz": lzma.LZMAFile}[packing](raw) if packing else raw
+            text = file.read(SAMPLE).decode("utf-8", "ignore")
+    except (OSError, EOFError, lzma.LZMAError):
+        return False
+    return "\0" not in text and told(text[: text.rfind("\n") + 1])
 
 
 def _first(group: linefiles.Group) -> Path:

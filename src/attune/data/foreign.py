@@ -96,7 +96,7 @@ def _paired(table: Table) -> Found:
 def _worded(table: Table, columns: Sequence[str]) -> list[bool]:
     """Whether each of these columns holds texts and not a few labels."""
     looks = [look(name, table.column(name)) for name in columns]
-    return [held.strings and not held.numbers and not held.like_labels for held in looks]
+    return [(held.strings or held.lists) and not held.numbers and not held.like_labels for held in looks]
 
 
 def _raw(table: Table) -> Found:

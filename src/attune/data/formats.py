@@ -14,6 +14,7 @@ from attune.data import (
     jsonrows,
     labelled_lines,
     labelstudio,
+    polyai,
     prodigy,
     squad,
 )
@@ -74,6 +75,11 @@ def parts(raw: bytes, path: Path, *, kind: str, encoding: str) -> Parts:
     return {name: held._replace(notes=(*notes, *held.notes)) for name, held in found.items()}
 
 
+def told(text: str) -> bool:
+    """True for lines that say by themselves what they are."""
+    return conll.recognised(text) or bool(labelled_lines.recognised(text))
+
+
 def _unnamed(raw: bytes, path: Path, kind: str, encoding: str) -> Content:
     """The rows of a file whose suffix says nothing, where its lines do."""
     fix = f"It is {FOREIGN[kind]}." if kind in FOREIGN else KINDS
@@ -116,6 +122,8 @@ def _json(text: str, name: str) -> Parts:
     rows = jsonrows.rows(text, name)
     if labelstudio.nested(rows.rows):
         return {"": labelstudio.content(rows.rows, rows.lines, name)}
+    if polyai.recognised(rows.rows):
+        return {"": polyai.content(rows.rows, rows.lines, name)}
     if prodigy.recognised(rows.rows):
         return {"": prodigy.content(rows.rows, rows.lines, name)}
     if labelstudio.flat(rows.rows):

@@ -29,7 +29,9 @@ def recognised(text: str) -> str:
         return "between"
     digits = [DIGIT.fullmatch(line.rstrip("\r")) for line in lines]
     numbers = {match[1] for match in digits if match}
-    return "digit" if all(digits) and 2 <= len(numbers) <= MOST_DIGITS and "\t" not in text else ""
+    # each number several times: a numbered list has it once
+    few = 2 <= len(numbers) <= min(MOST_DIGITS, len(lines) // 2)
+    return "digit" if few and all(digits) and "\t" not in text else ""
 
 
 def parse(text: str, name: str, form: str) -> Content:

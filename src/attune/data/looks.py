@@ -38,6 +38,7 @@ PAIRS = [
     ("query", "passage"),
     ("query", "document"),
     ("claim", "evidence"),
+    ("context", "statement"),  # ANLI
 ]
 KNOWN_NAMES = {*TEXT_NAMES, *LABEL_NAMES, *BESIDE_NAMES, *(name for pair in PAIRS for name in pair)}
 

@@ -89,30 +89,23 @@ class _Answers:
             problems += listed(every)
         if problems:
             raise DataError(*problems)
+        gone = "that does not stand in the context, left out"
         told = [
-            (self.moved, "answer", "answer_start", "put to the nearest place where they stand", "note"),
             (
-                self.dropped,
-                "row",
-                "answers",
-                "have an answer that does not stand in the context; left out",
-                "note",
+                self.moved,
+                "answer",
+                "answer_start",
+                "found elsewhere than its start says, put to the nearest place",
             ),
-            (
-                list(self.lost),
-                "row",
-                "answers",
-                "have no answer that stands in the context; left out",
-                "warning",
-            ),
+            (self.dropped, "row", "answers", f"with one of several answers {gone}"),
+            (list(self.lost), "row", "answers", f"with an answer {gone}"),
         ]
         found = []
-        for rows, noun, check, say, level in told:
+        for rows, noun, check, say in told:
             if rows:
-                say = f"stood elsewhere than their start said; {say}" if noun == "answer" else say
                 sentence = f"{count(len(rows), noun)} of {self.table.name} {say}."
                 where = tuple(self.table.place(row) for row in dict.fromkeys(rows))
-                found.append(Finding(check, level, sentence, where[:SHOWN]))
+                found.append(Finding(check, "warning", sentence, where[:SHOWN]))
         return found
 
 

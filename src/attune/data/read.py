@@ -68,7 +68,7 @@ def read_splits(
                 tables[split] = read(file, encoding=encoding)
             else:
                 held = _file(file, encoding)
-                tables |= _by_split(held, str(file)) if len(held) > 1 else {"train": held[""]}
+                tables |= {"train": held[""]} if "" in held else _by_split(held, str(file))
         except DataError as error:
             problems += error.problems
     if problems:

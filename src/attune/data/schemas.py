@@ -77,19 +77,16 @@ def qa(table: Table, asked: Asked) -> Roles | None:
 
 def similarity(table: Table, asked: Asked) -> Roles | None:
     """Texts that are alike in pairs or triplets, with or without a score."""
-    looks = {name: look(name, table.column(name)) for name in table.columns}
-    names = {joined_name(name): name for name, held in looks.items() if held.strings}
-    pair = next(((names[a], names[b]) for a, b in ALIKE if a in names and b in names), None)
-    if asked.task == "similarity":
-        two = choose_pair(list(looks.values()), asked)
-        named = asked.text != "auto" and asked.pair not in ("auto", "")
-        pair = (asked.text, asked.pair) if named else pair or (two if all(two) else None)
-    if pair is None or (asked.text not in ("auto", pair[0])) or (asked.pair not in ("auto", pair[1])):
+    pair = _alike(table, asked)
+    if not all(pair):
+        return None
+    looks = {name: look(name, table.column(name)) for name in pair}
+    if not all(held.strings for held in looks.values()):
         return None
     given = asked.of(table.columns)
-    scores = [name for name in SCORES if name in looks and looks[name].numbers]
+    scores = [name for name in (_named(table, [each]) for each in SCORES) if name and _numbers(table, name)]
     score = given[0] if given else (scores[0] if scores and asked.label == "auto" else "")
-    negative = next((names[name] for name in ("negative", "neg") if name in names), "")
+    negative = _named(table, ("negative", "neg"))
     reasons = (
         f"text: {pair[0]!r} (mean {looks[pair[0]].words:.0f} words)",
         f"pair: {pair[1]!r} (mean {looks[pair[1]].words:.0f} words)",
@@ -97,6 +94,23 @@ def similarity(table: Table, asked: Asked) -> Roles | None:
         *([f"negative: {negative!r} (not alike)"] if negative else []),
     )
     return Roles("similarity", pair[0], score, reasons, pair=pair[1], negative=negative)
+
+
+def _alike(table: Table, asked: Asked) -> tuple[str, str]:
+    """The two columns of texts that are alike, by name or because the user says so; "" where there are none."""
+    pairs = [(_named(table, [one]), _named(table, [other])) for one, other in ALIKE]
+    found = next((pair for pair in pairs if all(pair)), ("", ""))
+    if asked.task == "similarity":
+        if asked.text != "auto" and asked.pair not in ("auto", ""):
+            found = (asked.text, asked.pair)
+        elif not all(found):
+            found = choose_pair([look(name, table.column(name)) for name in table.columns], asked)
+    same = asked.text in ("auto", found[0]) and asked.pair in ("auto", found[1])
+    return found if same else ("", "")
+
+
+def _numbers(table: Table, column: str) -> bool:
+    return look(column, table.column(column)).numbers
 
 
 def sample(table: Table, column: str) -> list[Any]:
@@ -145,7 +159,9 @@ def _tokens(table: Table, asked: Asked) -> Roles | None:
         n for n, cells in lists.items() if any(cells) and all(isinstance(v, str) for c in cells for v in c)
     ]
     named = [name for each in TOKENS for name in words if joined_name(name) == joined_name(each)]
-    text = asked.text if asked.text != "auto" else (named or words or [""])[0]
+    if not named and asked.task == "tagging":
+        named = words
+    text = asked.text if asked.text != "auto" else (named or [""])[0]
     if text not in words:
         return None
     lengths = list(map(len, lists[text]))
@@ -182,11 +198,13 @@ def _spans(table: Table, asked: Asked) -> Roles | None:
         marked = [name for name in marked if joined_name(name) in ("spans", "entities", "label", "labels")][
             :1
         ]
-    looks = [look(name, table.column(name)) for name in table.columns if name not in marked]
-    named = _named(table, ("text",))
-    text = named if asked.text == "auto" else asked.text
-    text = text or choose_text([held for held in looks if held.strings]).column
-    if not marked or not text:
+    if not marked:
+        return None
+    text = _named(table, ("text",)) if asked.text == "auto" else asked.text
+    if not text:
+        looks = [look(name, table.column(name)) for name in table.columns if name not in marked]
+        text = choose_text([held for held in looks if held.strings]).column
+    if not text:
         return None
     kinds = sorted({span.kind for cell in sample(table, marked[0]) for span in spans.marked(cell) or []})
     reasons = (

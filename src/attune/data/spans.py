@@ -19,9 +19,9 @@ END = ("end", "end_offset", "stop", "endIndex", "to", "offset_end")
 LABEL = ("label", "labels", "type", "entity", "entity_type", "entity_group", "tag", "class", "slot", "value")
 # what is wrong with a span, and what is done about it
 FLAWS = {
-    "outside": ("reach outside their text or hold nothing", "left out"),
-    "cuts": ("begin or end within a word", "widened to whole words"),
-    "overlaps": ("overlap a longer one", "left out"),
+    "outside": ("outside of the text, or around nothing", "left out"),
+    "cuts": ("beginning or ending within a word", "widened to whole words"),
+    "overlaps": ("overlapping a longer one", "left out"),
 }
 
 
@@ -44,7 +44,7 @@ class Flaws:
         found = []
         for flaw, (what, done) in FLAWS.items():
             if rows := self.rows.get(flaw):
-                sentence = f"{count(len(rows), 'span')} of {table.name} {what}; {done}."
+                sentence = f"{count(len(rows), 'span')} of {table.name} {what}, {done}."
                 where = tuple(table.place(row) for row in dict.fromkeys(rows))
                 found.append(Finding("spans", "warning", sentence, where[:SHOWN]))
         return tuple(found)
@@ -53,7 +53,7 @@ class Flaws:
         """Each of the flaws, by its place."""
         fix = "Mend the span, or let attune mend all of them: spans=snap"
         found = [
-            Problem(table.place(row), f"spans that {FLAWS[flaw][0]}", fix=fix)
+            Problem(table.place(row), f"a span {FLAWS[flaw][0]}", fix=fix)
             for flaw, rows in self.rows.items()
             for row in dict.fromkeys(rows)
         ]
