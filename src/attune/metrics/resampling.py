@@ -32,7 +32,10 @@ ALIKE = (
 )
 UNKNOWN = "every resample scores the same, so how far the truth may lie from the value is unknown"
 FEWEST = 30
-FEW = "fewer than 30 rows: such intervals hold the truth less often than they say (a log loss of 25 rows in 86 % of the cases instead of 95 %)"
+FEW = (
+    "fewer than 30 rows: such intervals hold the truth less often than they say "
+    "(a log loss of 25 rows in 86 % of the cases instead of 95 %)"
+)
 GAPS = "the score does not exist for more than a tenth of the resamples, so the bounds leave cases out"
 
 
