@@ -312,6 +312,23 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     assert all(0.89 <= hits / 200 <= 0.99 for hits in covered.values()), covered
 
 
+def test_intervals_of_many_small_classes_and_of_calibration_cover_too():
+    classes, trials = 77, 60  # the plain percentile bootstrap covers 80 % of the first and none of the second
+    rng = np.random.default_rng(0)
+    population = 0.8 * np.eye(classes) + 0.2 * rng.dirichlet(np.full(classes, 0.1), size=classes)
+    truth = float(labels.f1_macro(population))
+    covered = {"f1_macro": 0, "ece": 0}
+    for seed in range(trials):
+        cells = rng.choice(classes**2, size=10 * classes, p=population.reshape(-1) / classes)
+        gold, said = cells // classes, cells % classes
+        found = intervals.bootstrap(gold, certain(said, classes), classes, samples=200, seed=seed)["f1_macro"]
+        covered["f1_macro"] += found.low <= truth <= found.high
+        sure = rng.uniform(0.5, 1, size=400)
+        gold = (rng.random(400) < sure).astype(int)
+        covered["ece"] += calibration.ece_bounds(gold, np.stack([1 - sure, sure], axis=1))[0] == 0
+    assert all(hits / trials >= 0.88 for hits in covered.values()), covered
+
+
 def test_an_interval_is_wider_at_a_higher_level_and_narrower_with_more_rows():
     def width(n, level):
         interval = intervals.bootstrap(*simulated(n, 3), 3, level=level)["accuracy"]
@@ -333,6 +350,16 @@ def test_a_few_rows_of_both_classes_have_an_interval_for_the_ranking():
 def test_draws_that_make_no_interval_are_refused(knobs, said):
     with pytest.raises(ValueError, match=said):
         intervals.bootstrap(*simulated(5, 2), 2, **knobs)
+
+
+def test_intervals_that_are_known_to_cover_less_than_they_say_say_so():
+    gold, probabilities = simulated(200, 3)
+    assert {interval.note for interval in intervals.bootstrap(gold, probabilities, 3).values()} == {""}
+    few = intervals.bootstrap(gold[:25], probabilities[:25], 3)
+    assert "fewer than 30 rows" in few["accuracy"].note and few["ece"].note == ""
+    sure = np.where(np.eye(3)[gold] == 1, 0.998, 0.001)
+    sure[0] = np.roll(sure[0], 1)  # one certain mistake in 200 rows
+    assert "a few rows carry" in intervals.bootstrap(gold, sure, 3)["log_loss"].note
 
 
 # comparisons

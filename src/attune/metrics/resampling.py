@@ -1,5 +1,17 @@
 """Rows drawn again with replacement, and the bounds that the scores of such draws put on a score.
 
+How often intervals of 95 % held the truth in 400 trials of benchmarks/coverage.py (standard error 0.01 to 0.02):
+
+    accuracy                           0.93 at 84 %, 1.00 at 99 % (100 rows)
+    macro-F1                           0.97 of 3 classes x 30 rows, 0.94 of 20 x 20, 0.95 of 77 x 10, 0.96 of 150 x 5
+    log loss                           0.86 of 25 rows, 0.92 of 50, 0.94 of 150
+      where few rows carry it          0.89 of 50 rows, 0.92 of 150
+    ROC AUC, average precision         0.93, 0.94 of 150 rows
+    ECE (`calibration.ece_bounds`)     0.99 calibrated, 0.94 to 1.00 miscalibrated, 100 to 1,000 rows
+    entity F1                          0.92 of 40 sentences, 0.94 of 200
+    Spearman, Pearson                  0.92 at 0.95 (30 rows), 0.90 at 0.48 (50), 0.92 and 0.94 at 0.84 (100)
+
+What falls below 0.90 has a note: fewer than 30 rows, and a log loss that a few rows carry.
 Letters: S samples, N rows.
 """
 
@@ -19,6 +31,11 @@ ALIKE = (
     "that came out the same way on all of the rows"
 )
 UNKNOWN = "every resample scores the same, so how far the truth may lie from the value is unknown"
+FEWEST = 30
+FEW = (
+    "fewer than 30 rows: such intervals hold the truth less often than they say "
+    "(a log loss of 25 rows in 86 % of the cases instead of 95 %)"
+)
 GAPS = "the score does not exist for more than a tenth of the resamples, so the bounds leave cases out"
 
 
@@ -90,7 +107,7 @@ def interval(
     if not len(known) or np.ptp(known) <= SAME * max(1.0, abs(value)):
         return _without_spread(value, n, level, scale)
     low, high = bounds(drawn, value, middle, level)
-    note = GAPS if len(known) < 0.9 * len(drawn) else ""
+    note = GAPS if len(known) < 0.9 * len(drawn) else FEW if n < FEWEST else ""
     return Interval(value, max(low, min(scale.low, value)), min(high, max(scale.high, value)), n, note)
 
 
