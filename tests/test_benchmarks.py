@@ -83,8 +83,13 @@ def test_without_dropout_and_on_the_same_order_both_sides_end_with_the_same_weig
     trainer.train()
     peer.attune_trained(job, learner, features["train"])
     assert max(float((ours[name] - before[name]).abs().max()) for name in ours) > 1e-2
-    for name, held in ours.items():
-        torch.testing.assert_close(held, theirs[name], rtol=0, atol=1e-5, msg=name)
+    # a key's bias moves all scores of a query alike: its gradient is rounding, which Adam blows up to whole steps
+    gaps = {
+        name: float((held - theirs[name]).abs().max())
+        for name, held in ours.items()
+        if "key.bias" not in name
+    }
+    assert max(gaps.values()) < 1e-5, max(gaps, key=gaps.get)
 
 
 @needs_accelerate

@@ -140,7 +140,9 @@ class Screen:
             self.out.print(_table(metrics, run.read("details.json")["shown"]))
         for comparison in metrics["comparisons"]:
             if comparison["metric"] == metrics["comparisons"][0]["metric"]:
-                self.out.print(f"  {comparison['sentence']}", markup=False)
+                self.out.print(
+                    f"  {comparison['sentence']}", markup=False, soft_wrap=not self.out.is_terminal
+                )
         self.out.print(f"  model   {run.model}", markup=False)
         self.out.print(f"  report  {run.path / 'report.html'}", markup=False)
         self.say(f"  try     attune predict {run.path} FILE, or: echo text | attune predict {run.path} -")

@@ -108,15 +108,22 @@ def _window(cut: list[Piece]) -> tuple[list[Piece], bool, bool]:
     return (
         [*early, *cut[first:last], *late],
         first > 0 and not cut[0].mark,
-        last < len(cut) and not cut[-1].mark,
+        last < len(cut) and not _ends_marked(cut),
     )
+
+
+def _ends_marked(cut: list[Piece]) -> bool:
+    """True when the last piece that is not blank has a mark."""
+    return next((bool(piece.mark) for piece in reversed(cut) if piece.text.strip()), False)
 
 
 def _piece(piece: Piece) -> dict[str, Any]:
     text, strength = piece.text, min(abs(piece.weight), 1.0)
     paint = "" if strength < FAINT else "for" if piece.weight > 0 else "against"
     if len(text) > LONG_PIECE:
-        text = f"{text[: LONG_PIECE - 100]} \N{HORIZONTAL ELLIPSIS} {text[-60:]}"
+        head, tail = text[: LONG_PIECE - 100], text[-60:]
+        # between words, where there are blanks
+        text = f"{head.rpartition(' ')[0] or head}{GAP.text}{tail.partition(' ')[2] or tail}"
     return {
         "text": text,
         "mark": piece.mark,
