@@ -2,14 +2,160 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from attune.models.block import compiled
 
 
-def adamw(model: nn.Module, *, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019) with decay on matrices, none on biases and norms.
+class Numbers(NamedTuple):
+    """What one step does to every weight of a group, as float32."""
 
-    The learning rate is set before each step by the loop.
+    factor: np.float32  # on the gradient: clipping
+    decay: np.float32  # on the weight
+    rest_1: np.float32  # 1 - beta 1: the gradient's share in the first moment
+    beta_2: np.float32  # the second moment's own share
+    rest_2: np.float32  # 1 - beta 2; as a difference of float32 it would be off by 5e-5
+    rate: np.float32  # learning rate, corrected for the first moment's start at zero
+    root: np.float32  # the same correction of the second moment, its square root
+    epsilon: np.float32
+
+
+@cache
+def _kernels() -> ModuleType | None:
+    if compiled() is None:
+        return None
+    from attune.models.kernels import adam
+
+    return adam
+
+
+class AdamW(torch.optim.Optimizer):
+    """torch's AdamW to rounding, with clipping folded in, and exact for gradients that are rows of a table.
+
+    A table's row that never had a gradient has zero moments and only decays; one that had is moved at every step.
+    The weights are therefore right after every step, and the moments are all the state there is.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], lr: float) -> None:
+        super().__init__(groups, {"lr": lr, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0})
+        self._touched: dict[Tensor, tuple[Tensor, np.ndarray]] = {}  # the moments it was read from, [V] bool
+
+    @torch.no_grad()
+    def step(self, closure: None = None, *, scale: float = 1.0) -> None:  # type: ignore[override]
+        """Moves the weights against `scale` times their gradients."""
+        flat: list[tuple[Any, ...]] = []
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self._state(parameter)
+                state["step"] += 1
+                if not _fits(parameter):
+                    _by_torch(parameter, state, group, scale)
+                elif parameter.grad.is_sparse:
+                    self._move_rows(parameter, state, _numbers(group, float(state["step"]), scale))
+                else:
+                    held = (parameter, parameter.grad.contiguous(), state["exp_avg"], state["exp_avg_sq"])
+                    arrays = tuple(tensor.detach().view(-1).numpy() for tensor in held)
+                    flat.append((*arrays, _numbers(group, float(state["step"]), scale)))
+        _move(flat)
+
+    def _state(self, parameter: Tensor) -> dict[str, Tensor]:
+        state: dict[str, Tensor] = self.state[parameter]
+        if not state:
+            state["step"] = torch.tensor(0.0)
+            state["exp_avg"], state["exp_avg_sq"] = _zeros_like(parameter), _zeros_like(parameter)
+        return state
+
+    def _move_rows(self, parameter: Tensor, state: dict[str, Tensor], numbers: Numbers) -> None:
+        from attune.models.kernels import adam
+        from attune.models.kernels.threads import share_by
+
+        assert parameter.grad is not None
+        gradient = parameter.grad.coalesce()
+        index, values = gradient.indices()[0].numpy(), gradient.values()
+        if len(index) == 0:
+            index, values = np.zeros(0, np.int64), values.new_zeros(1, parameter.shape[1])
+        touched = self._rows_touched(parameter, state)
+        touched[index] = True
+        place = np.where(touched, adam.WITHOUT, adam.UNTOUCHED)
+        place[index] = np.arange(len(index))
+        costs = np.where(touched, 8, 1 if numbers.decay == 1.0 else 3)
+        arrays = (parameter.detach().numpy(), values.numpy(), place)
+        moments = (state["exp_avg"].numpy(), state["exp_avg_sq"].numpy())
+        share_by(adam.rows, costs, parameter.numel(), *arrays, *moments, numbers)
+
+    def _rows_touched(self, parameter: Tensor, state: dict[str, Tensor]) -> np.ndarray:
+        """Which rows had a gradient; read from the moments when these come from a checkpoint."""
+        moments, touched = self._touched.get(parameter, (None, None))
+        if touched is None or moments is not state["exp_avg"]:
+            moments = state["exp_avg"]
+            touched = (moments.numpy().any(1)) | (state["exp_avg_sq"].numpy().any(1))
+            self._touched[parameter] = (moments, touched)
+        return touched
+
+
+def _fits(parameter: Tensor) -> bool:
+    """True where the compiled kernels can take it."""
+    plain = parameter.device.type == "cpu" and parameter.dtype == torch.float32 and parameter.is_contiguous()
+    return plain and _kernels() is not None
+
+
+def _zeros_like(parameter: Tensor) -> Tensor:
+    """Zeros that take no memory until they are written, where the system can do that."""
+    if parameter.device.type != "cpu" or parameter.dtype != torch.float32:
+        return torch.zeros_like(parameter, memory_format=torch.preserve_format)
+    return torch.from_numpy(np.zeros(tuple(parameter.shape), np.float32))
+
+
+def _numbers(group: dict[str, Any], step: float, scale: float) -> Numbers:
+    (beta_1, beta_2), lr = group["betas"], group["lr"]
+    rate, root = lr / (1 - beta_1**step), math.sqrt(1 - beta_2**step)
+    decay = 1 - lr * group["weight_decay"]
+    values = (scale, decay, 1 - beta_1, beta_2, 1 - beta_2, rate, root, group["eps"])
+    return Numbers(*(np.float32(value) for value in values))
+
+
+def _move(flat: list[tuple[Any, ...]]) -> None:
+    """One pass over all parameters as if they were one, in equal shares."""
+    if not flat:
+        return
+    from attune.models.kernels import adam
+    from attune.models.kernels.threads import share
+
+    ends = np.cumsum([len(arrays[0]) for arrays in flat]).tolist()
+
+    def work(begin: int, end: int) -> None:
+        for arrays, last in zip(flat, ends, strict=True):
+            start = last - len(arrays[0])
+            if start < end and begin < last:
+                adam.dense(max(begin - start, 0), min(end, last) - start, *arrays)
+
+    share(work, ends[-1], ends[-1])
+
+
+def _by_torch(parameter: Tensor, state: dict[str, Tensor], group: dict[str, Any], scale: float) -> None:
+    gradient = parameter.grad
+    assert gradient is not None
+    torch._fused_adamw_(
+        [parameter], [gradient.to_dense() * scale], [state["exp_avg"]], [state["exp_avg_sq"]], [], [state["step"]],
+        amsgrad=False, lr=group["lr"], beta1=group["betas"][0], beta2=group["betas"][1],
+        weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
+    )  # fmt: skip
+
+
+def adamw(model: nn.Module, *, weight_decay: float) -> AdamW:
+    """AdamW with decay on matrices, none on biases and norms; the loop sets the learning rate before each step.
+
+    The table of word vectors is asked for its gradient by rows: a batch reads a few hundred of its tens of thousands.
     """
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
@@ -22,5 +168,9 @@ def adamw(model: nn.Module, *, weight_decay: float) -> torch.optim.AdamW:
     for parameter in model.parameters():
         if parameter.requires_grad:
             (plain if parameter.ndim < 2 or id(parameter) in norms else decayed).append(parameter)
+    words: Callable[[], Any] | None = getattr(model, "get_input_embeddings", None)
+    table = words() if words is not None else None
+    if isinstance(table, nn.Embedding) and _fits(table.weight):
+        table.sparse = True
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=0.0, fused=True)
+    return AdamW(groups, lr=0.0)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attune.errors import Problem, TrainingError
 from attune.models.backbone import Backbone
 from attune.tasks.base import Task
 from attune.tasks.features import Batch
+from attune.training.optim import AdamW
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Learner:
 
     task: Task  # type: ignore[type-arg]
     model: Backbone
-    optimizer: torch.optim.Optimizer
+    optimizer: AdamW
     clip: float
     where: Callable[[np.ndarray], str]  # the places of features, for messages
 
@@ -50,21 +51,25 @@ def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: floa
         loss.backward()
         tokens += sum(batch.stream.lengths)
         seen.append(batch.features)
-    norm = _clip(learner, np.concatenate(seen))
+    norm = _finite(_norm(learner.model.model), "the gradient", learner, np.concatenate(seen))
     for group in learner.optimizer.param_groups:
         group["lr"] = lr
-    learner.optimizer.step()
+    clipped = learner.clip and norm > learner.clip
+    learner.optimizer.step(scale=learner.clip / (norm + 1e-6) if clipped else 1.0)
+    learner.optimizer.zero_grad(set_to_none=True)  # nothing of a step is held while the next one computes
     return Update(total, norm, tokens)
 
 
-def _clip(learner: Learner, features: np.ndarray) -> float:
-    gradients = [p.grad for p in learner.model.model.parameters() if p.grad is not None]
-    norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients])))
-    _finite(norm, "the gradient", learner, features)
-    if learner.clip and norm > learner.clip:
-        scale: Tensor = torch.tensor(learner.clip / (norm + 1e-6))
-        torch._foreach_mul_(gradients, scale)
-    return norm
+def _norm(model: nn.Module) -> float:
+    """The Euclidean length of all gradients together."""
+    gradients: list[Tensor] = []
+    for parameter in model.parameters():
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()  # else a row that was read twice would count as two
+            gradients.append(parameter.grad.values())
+        elif parameter.grad is not None:
+            gradients.append(parameter.grad)
+    return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
 
 
 def _finite(value: float, what: str, learner: Learner, features: np.ndarray) -> float:
