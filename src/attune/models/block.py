@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.activations import GELUActivation
 
 from attune.models.kernels import plain
 from attune.models.kernels.draws import Draw
@@ -105,9 +106,6 @@ class Block:
         )
 
     def _is_gelu(self) -> bool:
-        # as the first module of transformers that is imported, it would import itself half-made
-        from transformers.activations import GELUActivation
-
         given: Any = self.activation
         return (
             given is nn.functional.gelu

@@ -1,6 +1,6 @@
 """What each part of the compiled kernels is worth: training steps with all of it, and with one part in plain torch.
 
-    python benchmarks/kernels.py [FOLDER] --model starter/bert --steps 10 --out benchmarks/results/kernels.json
+    python benchmarks/layer_kernels.py [FOLDER] --steps 10 --rounds 3
 
 FOLDER has train.csv with the columns text and label; without it, texts are made whose lengths are those of short
 reviews. All variants run in one process in turn, and a ratio compares neighbours in time; `cpu` counts the
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max-tokens", type=int, default=256)
-    parser.add_argument("--out", default="benchmarks/results/kernels.json")
+    parser.add_argument("--out", default="benchmarks/results/layer_kernels.json")
     given = parser.parse_args()
     found = measure(given)
     path = Path(given.out)
