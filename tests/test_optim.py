@@ -67,7 +67,9 @@ def _assert_same(ours, optimizer, theirs, reference):
     for (name, one), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5, msg=name)
         for key in ("exp_avg", "exp_avg_sq", "step"):
-            torch.testing.assert_close(optimizer.state[one][key], reference.state[other][key], atol=1e-6, rtol=1e-5)
+            torch.testing.assert_close(
+                optimizer.state[one][key], reference.state[other][key], atol=1e-6, rtol=1e-5
+            )
 
 
 @pytest.mark.parametrize("compiled", [True, False])

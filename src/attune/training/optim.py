@@ -95,12 +95,11 @@ class AdamW(torch.optim.Optimizer):
 
     def _rows_touched(self, parameter: Tensor, state: dict[str, Tensor]) -> np.ndarray:
         """Which rows had a gradient; read from the moments when these come from a checkpoint."""
-        moments, touched = self._touched.get(parameter, (None, None))
-        if touched is None or moments is not state["exp_avg"]:
-            moments = state["exp_avg"]
-            touched = (moments.numpy().any(1)) | (state["exp_avg_sq"].numpy().any(1))
+        moments = state["exp_avg"]
+        if parameter not in self._touched or self._touched[parameter][0] is not moments:
+            touched = moments.numpy().any(1) | state["exp_avg_sq"].numpy().any(1)
             self._touched[parameter] = (moments, touched)
-        return touched
+        return self._touched[parameter][1]
 
 
 def _fits(parameter: Tensor) -> bool:

@@ -8,7 +8,10 @@ import numpy as np
 
 from attune.models.kernels.scalars import F, kernel
 
-UNTOUCHED, WITHOUT = -2, -1  # places of a row that never had a gradient, and of one that has none in this step
+UNTOUCHED, WITHOUT = (
+    -2,
+    -1,
+)  # places of a row that never had a gradient, and of one that has none in this step
 
 
 @kernel
@@ -27,7 +30,9 @@ def dense(begin: Any, end: Any, weight: Any, gradient: Any, first: Any, second: 
 
 
 @kernel
-def rows(begin: Any, end: Any, weight: Any, values: Any, place: Any, first: Any, second: Any, numbers: Any) -> None:
+def rows(
+    begin: Any, end: Any, weight: Any, values: Any, place: Any, first: Any, second: Any, numbers: Any
+) -> None:
     """One step of the rows begin to end of a table; `place` [V] says which of the gradient's `values` is a row's.
 
     A row that never had a gradient has zero moments, so that all it does is decay.

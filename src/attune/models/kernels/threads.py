@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,21 +21,25 @@ def _pool(helpers: int) -> ThreadPoolExecutor:
 
 def share(kernel: Callable[..., Any], pieces: int, size: int, *values: Any) -> None:
     """Calls kernel(begin, end, *values) so that each piece is in one call; `size` is the elements in all."""
-    share_by(kernel, np.ones(pieces), size, *values)
+    threads = _threads(pieces, size)
+    _run(kernel, [pieces * i // threads for i in range(threads + 1)], values)
 
 
 def share_by(kernel: Callable[..., Any], costs: np.ndarray, size: int, *values: Any) -> None:
     """The same with pieces of unequal cost, cut so that every thread has about as much to do."""
-    threads = min(torch.get_num_threads(), len(costs)) if size > SMALL else 1
-    if threads == 1:
-        kernel(0, len(costs), *values)
-        return
+    threads = _threads(len(costs), size)
     sums = np.cumsum(costs)
     cuts = np.searchsorted(sums, sums[-1] * np.arange(1, threads) / threads).tolist()
-    bounds = [0, *cuts, len(costs)]
-    waiting = [
-        _pool(threads - 1).submit(kernel, bounds[i], bounds[i + 1], *values) for i in range(1, threads)
-    ]
-    kernel(0, bounds[1], *values)
+    _run(kernel, [0, *cuts, len(costs)], values)
+
+
+def _threads(pieces: int, size: int) -> int:
+    return max(1, min(torch.get_num_threads(), pieces)) if size > SMALL else 1
+
+
+def _run(kernel: Callable[..., Any], bounds: list[int], values: tuple[Any, ...]) -> None:
+    others = list(pairwise(bounds))[1:]
+    waiting = [_pool(len(others)).submit(kernel, begin, end, *values) for begin, end in others]
+    kernel(bounds[0], bounds[1], *values)
     for one in waiting:
         one.result()

@@ -1,0 +1,149 @@
+"""What each part of the compiled kernels is worth: training steps with all of it, and with one part in plain torch.
+
+    python benchmarks/layer_kernels.py [FOLDER] --steps 10 --rounds 3
+
+FOLDER has train.csv with the columns text and label; without it, texts are made whose lengths are those of short
+reviews. All variants run in one process in turn, and a ratio compares neighbours in time; `cpu` counts the
+processor's seconds of all threads, which a busy machine distorts less than the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from unittest import mock
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+
+from attune.models import block, load
+from attune.models.kernels import fused, plain
+from attune.models.tokens import TextEncoder
+from attune.tasks.base import batch_of
+from attune.tasks.classification import Classification, Options
+from attune.training import batches, optim, update
+
+
+class _PlainAttention:
+    @staticmethod
+    def apply(q, k, v, plan, heads, scaling, draw):
+        """What fused.Attention gives."""
+        split = [states.view(len(states), heads, -1) for states in (q, k, v)]
+        return plain.attention(*split, plan, scaling, draw).flatten(1)
+
+
+class _PlainNorm:
+    @staticmethod
+    def apply(x, bias, residual, weight, shift, epsilon, draw):
+        """What fused.AddNorm gives."""
+        dropped = torch.nn.functional.dropout(x + bias, draw.p)
+        return torch.nn.functional.layer_norm(dropped + residual, x.shape[-1:], weight, shift, epsilon)
+
+
+class _PlainFeedForward:
+    @staticmethod
+    def apply(x, up, bias, down):
+        """What fused.FeedForward gives."""
+        linear = torch.nn.functional.linear
+        return linear(torch.nn.functional.gelu(linear(x, up, bias)), down)
+
+
+def _rows_off(learner: update.Learner) -> contextlib.AbstractContextManager:
+    return mock.patch.object(learner.model.base.get_input_embeddings(), "sparse", False)
+
+
+VARIANTS = {
+    "all": lambda learner: contextlib.nullcontext(),
+    "attention in torch": lambda learner: mock.patch.object(fused, "Attention", _PlainAttention),
+    "norm in torch": lambda learner: mock.patch.object(fused, "AddNorm", _PlainNorm),
+    "feed-forward in torch": lambda learner: mock.patch.object(fused, "FeedForward", _PlainFeedForward),
+    "dense word gradients": _rows_off,
+    "optimizer in torch": lambda learner: mock.patch.object(optim, "_kernels", lambda: None),
+    "layers in torch": lambda learner: mock.patch.object(block, "compiled", lambda: None),
+}
+
+
+def texts(folder: str | None, count: int) -> list[str]:
+    """The rows to learn from."""
+    if folder:
+        with (Path(folder) / "train.csv").open(encoding="utf-8", newline="") as file:
+            return [row["text"] for row in csv.DictReader(file)][:count]
+    random = np.random.default_rng(0)
+    lengths = np.clip(random.lognormal(2.8, 0.6, count), 2, 60).astype(int)
+    words = np.array(["good", "bad", "so", "very", "not", "the", "a", "film", "plot", "works", "and", "slow"])
+    return [" ".join(words[random.integers(0, len(words), length)]) for length in lengths]
+
+
+def measure(given: argparse.Namespace) -> dict:
+    """Seconds a thousand tokens of each variant, round after round."""
+    rows = texts(given.folder, 32 * given.steps)
+    task = Classification(Options())
+    task.labels = ("0", "1")
+    encoder = TextEncoder(load.tokenizer(given.model), max_tokens=given.max_tokens)
+    features = task.encode(rows, encoder, np.arange(len(rows)) % 2)
+    model = load.backbone(given.model, "classification", ["0", "1"], seed=0)
+    learner = update.Learner(task, model, optim.adamw(model.model, weight_decay=0.0), 1.0, str)
+    parts = batches.steps_of(features, batch=32, by="rows", seed=0, epoch=0)
+
+    def run(chosen: list[np.ndarray]) -> dict[str, float]:
+        clock, cpu, tokens = time.perf_counter(), time.process_time(), 0
+        for step, part in enumerate(chosen):
+            torch.manual_seed(step)
+            micro = (batch_of(features, one) for one in batches.micro_batches(features, part, tokens=16384))
+            tokens += update.update(learner, micro, count=features.count(part), lr=1e-5).tokens
+        spent = time.perf_counter() - clock, time.process_time() - cpu
+        return {"clock": 1e3 * spent[0] / tokens, "cpu": 1e3 * spent[1] / tokens}
+
+    began = time.perf_counter()
+    run(parts[:1])
+    first = time.perf_counter() - began
+    seen: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
+    for _ in range(given.rounds):
+        for name, change in VARIANTS.items():
+            with change(learner):
+                run(parts[:1])
+                seen[name].append(run(parts))
+    ratios = {
+        name: {
+            key: statistics.median(
+                one[key] / whole[key] for one, whole in zip(found, seen["all"], strict=True)
+            )
+            for key in ("clock", "cpu")
+        }
+        for name, found in seen.items()
+    }
+    return {"first_step_s": first, "slower_without": ratios, "seconds_per_1000_tokens": seen}
+
+
+def main() -> None:
+    """Measures, prints the ratios and writes everything as JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", nargs="?")
+    parser.add_argument("--model", default="starter/bert")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--max-tokens", type=int, default=256)
+    parser.add_argument("--out", default="benchmarks/results/layer_kernels.json")
+    given = parser.parse_args()
+    found = measure(given)
+    path = Path(given.out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    knobs = {**vars(given), "threads": torch.get_num_threads()}
+    path.write_text(json.dumps({"knobs": knobs, **found}, indent=1), encoding="utf-8")
+    print(f"first step: {found['first_step_s']:.1f} s")
+    for name, ratio in found["slower_without"].items():
+        print(f"{name:24} {ratio['clock']:.2f} x by the clock, {ratio['cpu']:.2f} x in processor time")
+
+
+if __name__ == "__main__":
+    main()
