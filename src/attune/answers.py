@@ -38,6 +38,8 @@ def write(name: str, source: str, *, columns: Mapping[str, str] | None = None, o
         raise RecipeError(
             Problem("--out", "cannot be written", repr(out), f"Use one of {', '.join(SUFFIXES)}")
         )
+    if out and Path(out).exists():
+        raise RecipeError(Problem("--out", "the file exists already", out, "Name another, or remove it"))
     rows = _piped(name) if source == "-" else _of_file(name, source, columns or {})
     if not out:
         for row in rows:
@@ -56,12 +58,18 @@ def write(name: str, source: str, *, columns: Mapping[str, str] | None = None, o
 def _of_file(name: str, source: str, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     held = rundir.find(name).read("data.json")["roles"]
     text, pair = (columns.get(role) or held[role] if held[role] else "" for role in ("text", "pair"))
-    rows = inputs.of_file(read.read(source), Roles(held["task"], text, "", pair=pair))
+    table = read.read(source)
+    rows = inputs.of_file(table, Roles(held["task"], text, "", pair=pair))
     predictor = open_run(name)
     for first in range(0, len(rows), CHUNK):
         part = rows.take(range(first, min(first + CHUNK, len(rows))))
-        for place, answer in enumerate(predictor.answers(part)):
-            yield {**part.row(place), **asdict(answer)}
+        for place, answer in enumerate(predictor.answers(part), start=first):
+            yield _beside(table.row(place), asdict(answer))
+
+
+def _beside(given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer behind the file's own cells; a column of the same name is kept as `given_label`."""
+    return {**{f"given_{name}" if name in answer else name: cell for name, cell in given.items()}, **answer}
 
 
 def _piped(name: str) -> Iterator[dict[str, Any]]:

@@ -223,4 +223,7 @@ def _suggestion(path: tuple[str, ...]) -> str:
     section = Recipe.model_fields.get(path[0])
     known = section.annotation.model_fields if section and isinstance(section.annotation, type) else {}
     assert section is None or issubclass(section.annotation, Section)  # type: ignore[arg-type]
-    return nearest(name, known) or f"The knobs of '{path[0]}' are {', '.join(known)}"
+    near = nearest(name, known)
+    return (
+        near.replace("'", f"'{path[0]}.", 1) if near else f"The knobs of '{path[0]}' are {', '.join(known)}"
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -29,14 +28,14 @@ SAME: dict[str, tuple[Callable[[Any], Hashable], str]] = {
 
 
 def places(table: Table, rows: Iterable[int]) -> tuple[str, ...]:
-    """Where the first ten of these rows stand."""
-    return tuple(table.place(row) for row in islice(rows, SHOWN))
+    """Where these rows stand."""
+    return tuple(table.place(row) for row in rows)
 
 
 def listed_places(table: Table, rows: Sequence[int]) -> str:
     """`d.csv:3, d.csv:5 and 12 more`."""
     more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
-    return ", ".join(places(table, rows)) + more
+    return ", ".join(places(table, rows[:SHOWN])) + more
 
 
 def texts(table: Table) -> list[str]:
@@ -80,7 +79,7 @@ def variants(tables: dict[str, Table], roles: Roles) -> list[Finding]:
             named = ", ".join(f"{name!r} ({count(n, 'row')})" for name, n in same.most_common(SHOWN))
             what = f"Labels that differ only in case or blanks: {named}. Write {usual!r} if they are one."
             where = tuple(first[name] for name in same if name != usual)
-            findings.append(Finding("label_variants", "warning", what, where[:SHOWN]))
+            findings.append(Finding("label_variants", "warning", what, tuple(where)))
     return findings
 
 
@@ -124,7 +123,7 @@ def repeated(table: Table, roles: Roles, *, split: str) -> list[Finding]:
         verb = "stands" if len(torn) == 1 else "stand"
         what = f"{count(len(torn), noun)} {verb} in {split} {say}."
         where = (f"{table.place(row)}{_beside(labels[row])}" for rows in torn for row in rows)
-        findings.append(Finding("conflicts", "warning", what, tuple(islice(where, SHOWN))))
+        findings.append(Finding("conflicts", "warning", what, tuple(where)))
     return findings
 
 
@@ -155,7 +154,7 @@ def leaks(tables: dict[str, Table], roles: Roles) -> list[Finding]:
             if roles.task == "qa":
                 verb = ("asks" if len(leaked) == 1 else "ask") + " about a context that stands"
             what = f"{share} {verb} in {' or '.join(earlier)} too: scores on {split} are flattered."
-            where = tuple(f"{table.place(row)} = {seen[int(part[row])]}" for row in leaked[:SHOWN])
+            where = tuple(f"{table.place(row)} = {seen[int(part[row])]}" for row in leaked)
             findings.append(Finding("leaks", "warning", what, where))
         for row, group in enumerate(part.tolist()):
             seen.setdefault(group, table.place(row))
