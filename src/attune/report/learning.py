@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Any
 
-from attune.report import charts, wording
+from attune.report import charts, scores, wording
 from attune.report.folder import Folder, finite
 from attune.report.verdict import main_metric
 
@@ -18,14 +18,12 @@ def learning(folder: Folder) -> dict[str, Any]:
     stopped = last if folder.run.get("stopped_early") else None
     train = charts.Line("training loss", "a", series(folder.steps, "loss"))
     valid = charts.Line("validation loss", "b", evaluated(folder, "loss"), dots=True)
-    scored = charts.Line(
-        f"validation {wording.metric_name(metric)}", "b", evaluated(folder, metric), dots=True
-    )
+    scored = charts.Line(f"validation {scores.name(metric)}", "b", evaluated(folder, metric), dots=True)
     return {
         "sentences": _sentences(folder, metric, best),
         "loss": charts.curves([train, valid], "loss", best, stopped),
         "has_valid_loss": bool(valid.points),
-        "score": charts.curves([scored], wording.metric_name(metric), best, stopped),
+        "score": charts.curves([scored], scores.name(metric), best, stopped),
         "score_name": scored.name,
         "stopped": stopped is not None and stopped != best,
         "evaluations": _table(folder, metric, best),
@@ -59,7 +57,7 @@ def _sentences(folder: Folder, metric: str, best: int | None) -> list[str]:
         f"{wording.counted(last['step'], 'step')} ({last.get('epoch', 0):.1f} passes over the rows)."
     ]
     if best is not None:
-        name = wording.metric_name(metric)
+        name = scores.name(metric)
         sentences.append(
             f"The weights of step {wording.count(best)}, the best by validation {name}, were kept."
         )
@@ -84,7 +82,7 @@ def _table(folder: Folder, metric: str, best: int | None) -> list[dict[str, Any]
             "epoch": wording.score(event.get("epoch"), 1),
             "train": wording.score(train.get(event["step"])),
             "loss": wording.score((event.get("metrics") or {}).get("loss")),
-            "score": wording.score((event.get("metrics") or {}).get(metric)),
+            "score": scores.written(metric, (event.get("metrics") or {}).get(metric)),
             "best": event["step"] == best,
         }
         for event in folder.evaluations
