@@ -27,7 +27,7 @@ def worst(record: dict[str, Any], folder: Folder) -> dict[str, Any]:
     marks = marked(text, true, said)
     return {
         "place": str(record.get("row") or ""),
-        "told": _counted(marks),
+        "told": _counted(marks, kind_of(folder).label),
         "pieces": view(excerpt(text, marks), folder),
     }
 
@@ -103,9 +103,14 @@ def _readings(record: dict[str, Any], folder: Folder) -> tuple[list[Span], list[
     return [true for true, _ in wrong], [said for _, said in wrong]
 
 
-def _counted(marks: list[Mark]) -> str:
+def _counted(marks: list[Mark], label: str) -> str:
     states = [mark.state for mark in marks]
-    words = {"missed": "missed", "invented": "invented", "type": "of the wrong kind", "borders": "cut wrong"}
+    words = {
+        "missed": "missed",
+        "invented": "invented",
+        "type": f"with the wrong {label}",
+        "borders": "with the wrong extent",
+    }
     found = [f"{states.count(state)} {said}" for state, said in words.items() if state in states]
     return wording.listed(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from attune.report import charts, strips, wording
@@ -9,6 +10,7 @@ from attune.report.folder import Folder, finite
 from attune.report.kinds import kind_of
 
 GROUPS = 8  # parts of the true numbers whose mean prediction is drawn
+DISTANCES = 5  # lines of the table of errors
 FEWEST = 3  # rows of a part, below which its mean is left out
 
 Pair = tuple[float, float]
@@ -110,8 +112,15 @@ def _errors(held: list[Pair]) -> list[dict[str, str]]:
             "share": wording.percent(inside := sum(each <= distance + 1e-9 for each in off) / len(off)),
             "bar": strips.bar(inside),
         }
-        for distance in (span * part for part in (0.025, 0.05, 0.1, 0.2, 0.4))
+        for distance in _round_distances(span)
     ]
+
+
+def _round_distances(span: float) -> list[float]:
+    """Five round distances, the largest at most about a half of the range."""
+    power = math.floor(math.log10(span))
+    steps = [factor * 10.0**exponent for exponent in range(power - 3, power + 1) for factor in (1, 2, 5)]
+    return [step for step in steps if step <= 0.55 * span][-DISTANCES:]
 
 
 def _at(ordered: list[float], share: float) -> float:
