@@ -32,7 +32,9 @@ def make(folder: Path, kind: str) -> Path:
     details = {"labels": made["labels"], "shown": list(made["scores"]), "test": made["details"], "cost": cost}
     _json(folder / "details.json", details)
     (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in _events(made)))
-    (folder / "predictions" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made["records"]))
+    (folder / "predictions" / "test.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in made["records"])
+    )
     wrong = [row for row in made["records"] if row.get("severity")]
     _json(folder / "explanations.json", sorted(wrong, key=lambda row: -row["severity"])[:12])
     _json(folder / "findings.json", [
@@ -49,7 +51,8 @@ def _metrics(made: Json, n: int) -> Json:
     best, metric = made["scores"][made["main"]], made["main"]
     gap = 0.31 * abs(best)
     baselines = {
-        name: {metric: _entry(metric, best - gap * times, n)} for times, name in enumerate(made["baselines"], 1)
+        name: {metric: _entry(metric, best - gap * times, n)}
+        for times, name in enumerate(made["baselines"], 1)
     }
     compared = [
         {"baseline": name, "metric": metric, "difference": gap * times, "low": gap * times * 0.7,
@@ -61,14 +64,18 @@ def _metrics(made: Json, n: int) -> Json:
 
 def _entry(name: str, value: float, n: int) -> Json:
     half = 3.1 if abs(value) > 1 else 0.031
-    note = "every resample scores the same, so the spread is unknown" if name in ("pearson", "f1_micro") else ""
+    note = (
+        "every resample scores the same, so the spread is unknown" if name in ("pearson", "f1_micro") else ""
+    )
     return {"value": value, "low": value - half, "high": value + half, "n": n, "note": note}
 
 
 def _events(made: Json) -> list[Json]:
     best, events = made["scores"][made["main"]], []
     for step in range(1, 421):
-        events.append({"event": "stepped", "step": step, "epoch": step / 105, "loss": 1.1 * 0.993**step + 0.12})
+        events.append(
+            {"event": "stepped", "step": step, "epoch": step / 105, "loss": 1.1 * 0.993**step + 0.12}
+        )
         if step % 42 == 0:
             scores = {made["main"]: best * (1 - 0.6 * 0.985**step), "loss": 0.3 + 0.7 * 0.988**step}
             events.append({"event": "evaluated", "step": step, "metrics": scores, "best": step <= 252})
@@ -105,7 +112,10 @@ def sentiment(draw: random.Random) -> Json:
         true, said = draw.choice(moods), draw.choice(moods) if i % 6 == 0 else None
         said = said or true
         held = {mood: 0.9 if mood == said else 0.05 for mood in moods}
-        words = [{"text": f" {word}", "weight": draw.uniform(-1, 1)} for word in "the kettle died after a week".split()]
+        words = [
+            {"text": f" {word}", "weight": draw.uniform(-1, 1)}
+            for word in "the kettle died after a week".split()
+        ]
         records.append({"row": f"r.csv:{i}", "text": "the kettle died after a week", "label": true, "predicted": said,
                         "probability": 0.9, "probabilities": held, "severity": 0.9 * (true != said), "words": words})  # fmt: skip
     confusion = [[18, 2, 0], [1, 17, 1], [0, 2, 19]]
@@ -122,7 +132,11 @@ def pairs(draw: random.Random) -> Json:
     labels = ["contradiction", "entailment", "neutral"]
     for row in made["records"]:
         row.pop("words")
-        row |= {"text": "A man plays a guitar on a stage.", "pair": "Somebody makes music.", "label": "entailment"}
+        row |= {
+            "text": "A man plays a guitar on a stage.",
+            "pair": "Somebody makes music.",
+            "label": "entailment",
+        }
         row["predicted"] = "neutral" if row["severity"] else "entailment"
     details = {"per_class": _per_class(labels), "confusion": made["details"]["confusion"]}
     return {**made, "task": "classification", "labels": labels, "details": details,
@@ -134,7 +148,10 @@ def multilabel(draw: random.Random) -> Json:
     records = []
     for i in range(60):
         true = [name for name in names if draw.random() < 0.35]
-        held = {name: round(min(0.98, max(0.02, draw.gauss(0.8 if name in true else 0.15, 0.2))), 3) for name in names}
+        held = {
+            name: round(min(0.98, max(0.02, draw.gauss(0.8 if name in true else 0.15, 0.2))), 3)
+            for name in names
+        }
         said = [name for name in names if held[name] >= 0.5]
         gap = sum(abs((name in true) - held[name]) for name in set(true) ^ set(said))
         records.append({"row": f"r.jsonl:{i}", "text": f"What, number {i} again? I did not see that one coming!",

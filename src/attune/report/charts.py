@@ -151,11 +151,12 @@ def against(points: Points, middle: Points, names: tuple[str, str], *, diagonal:
     ]
     held = Counter((round(x, 4), round(y, 4)) for x, y in points)
     most = max(held.values())
+    unit = min(2.6, 13 / math.sqrt(most))
     dots = []
     for (x, y), n in held.items():
         place = dict(zip(("cx", "cy"), frame.at(x, y), strict=True))
         titles = [tag("title", f"{number(x)}, {number(y)}: {counted(n, 'row')}")] if most > 1 else []
-        dots.append(tag("circle", *titles, **place, r=2.6 + 6 * math.sqrt((n - 1) / most), class_="point"))
+        dots.append(tag("circle", *titles, **place, r=max(1.8, unit * math.sqrt(n)), class_="point"))
     line = [tag("path", d=path([frame.at(*point) for point in middle]), class_="line b")]
     return drawing(
         frame.width,

@@ -96,6 +96,7 @@ KINDS = {
             row="pair",
             learns="learns which texts belong together",
             labels="Pairs",
+            quality="How soon the right partner comes",
             cards=("recall_at_1", "recall@1", "recall_at_10", "recall@10"),
         ),
     )

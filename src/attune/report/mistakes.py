@@ -34,6 +34,7 @@ def mistakes(folder: Folder) -> dict[str, Any]:
     return {
         "heading": kind.worst,
         "form": form,
+        "label": kind.label,
         "shaded": any(piece["paint"] for text in texts for piece in text["pieces"]),
         "unread": legends(texts, folder.knob("model", "max_tokens")),
         "types": entities.types_of(marks),

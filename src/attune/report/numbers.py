@@ -44,6 +44,7 @@ def plot(folder: Folder) -> dict[str, Any] | None:
         "n": wording.count(len(held)),
         "sentences": _sentences(held, same),
         "errors": _errors(held) if same else [],
+        "means": [] if same else _means(line, held),
     }
 
 
@@ -98,6 +99,19 @@ def _sentences(held: list[Pair], same: bool) -> list[str]:
                 "Extreme numbers are drawn to the middle: high ones come out too low, low ones too high."
             )
     return sentences
+
+
+def _means(line: list[Pair], held: list[Pair]) -> list[dict[str, str]]:
+    """The mean cosines over the mean true scores, as the line of the plot has them."""
+    low, high = min(y for _, y in held), max(y for _, y in held)
+    return [
+        {
+            "true": wording.score(x, 2),
+            "mean": wording.score(y, 2),
+            "bar": strips.bar((y - low) / (high - low or 1)),
+        }
+        for x, y in line
+    ]
 
 
 def _errors(held: list[Pair]) -> list[dict[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attune.report import charts, strips, wording
+from attune.report import charts, scores, strips, wording
 from attune.report.answers import answerable
 from attune.report.confusion import confusion
 from attune.report.folder import Folder, finite
@@ -19,6 +19,7 @@ SCHEMES = {
     "partial": "extent, an overlap counting half",
     "type": "type, with any overlap",
 }
+PARTS = ("classes", "matching", "answerable", "plot", "ranks")
 NEAR = 0.04  # F1 that is gained by overlooking something, from which on it is worth a sentence
 
 
@@ -45,9 +46,10 @@ def quality(folder: Folder) -> dict[str, Any] | None:
         "matching": _matching(folder),
         "answerable": answerable(folder),
         "plot": plot(folder),
+        "ranks": _ranks(folder),
     }
     view["sentences"] = _sentences(view, kind)
-    return view if any(view[part] for part in ("classes", "matching", "answerable", "plot")) else None
+    return view if any(view[part] for part in PARTS) else None
 
 
 def _class(entry: dict[str, Any], kind: Kind, thresholds: dict[str, Any]) -> dict[str, Any]:
@@ -106,6 +108,21 @@ def _matching(folder: Folder) -> dict[str, Any] | None:
         written = {measure: wording.score(value) for measure, value in found.items()}
         lines.append({"words": words, **written, "bar": strips.bar(found["f1"])})
     return {"lines": lines, "sentences": _near(f1s)} if lines else None
+
+
+def _ranks(folder: Folder) -> list[dict[str, Any]]:
+    """The share of the rows whose partner is among the k nearest texts, for each k."""
+    entries = folder.metrics.get("test") or {}
+    found = {int(k): entry for name, entry in entries.items() if (k := scores.nearest(name)) and entry}
+    return [
+        {
+            "k": wording.count(k),
+            "share": wording.percent(entry.get("value")),
+            "interval": f"[{wording.percent(entry.get('low'))}, {wording.percent(entry.get('high'))}]",
+            "bar": strips.bar(entry["value"] if finite(entry.get("value")) else 0.0),
+        }
+        for k, entry in sorted(found.items())
+    ]
 
 
 def _near(f1s: dict[str, float]) -> list[str]:

@@ -85,15 +85,20 @@ def baseline(key: str) -> str:
 def explained(metric: str, kind: Kind) -> str:
     """What a metric is, in a line; empty for one that is not known."""
     scheme, _, measure = metric.partition("_")
-    nearest = re.fullmatch(r"recall(?:@|_at_)(\d+)", metric)
-    if nearest:
-        return EXPLAINED["recall"].format(k=nearest[1])
+    if k := nearest(metric):
+        return EXPLAINED["recall"].format(k=k)
     if measure in ("precision", "recall", "f1") and scheme in ("strict", "exact", "partial", "type"):
         return EXPLAINED[scheme]
     if metric not in EXPLAINED or metric in ("strict", "exact", "partial", "type", "recall"):
         return ""
     units = wording.plural(kind.unit)
     return EXPLAINED[metric].replace("{unit}s", units).format(label=kind.label)
+
+
+def nearest(metric: str) -> str:
+    """The k of recall among the k nearest; empty for other metrics."""
+    found = re.fullmatch(r"recall(?:@|_at_)(\d+)", metric)
+    return found[1] if found else ""
 
 
 def scale_of(metric: str) -> Scale:
