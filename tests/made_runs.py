@@ -77,7 +77,9 @@ def _events(made: Json) -> list[Json]:
             {"event": "stepped", "step": step, "epoch": step / 105, "loss": 1.1 * 0.993**step + 0.12}
         )
         if step % 42 == 0:
-            scores = {made["main"]: best * (1 - 0.6 * 0.985**step), "loss": 0.3 + 0.7 * 0.988**step}
+            scores = {made["main"]: best * (1 - 0.6 * 0.985**step), "log_loss": 0.3 + 0.7 * 0.988**step}
+            if made["task"] not in ("classification", "sentiment"):
+                del scores["log_loss"]
             events.append({"event": "evaluated", "step": step, "metrics": scores, "best": step <= 252})
     return events
 
@@ -93,7 +95,8 @@ def _data(made: Json, n: int) -> Json:
         "files": {name: {"path": "rows.jsonl", "sha256": "ab12" * 16, "rows": 9 * n} for name in splits},
         "labels": list(made["counts"]), "splits": splits, "notes": [],
         "roles": {"task": made["task"], "reasons": [], **made["roles"]},
-        "lengths": {"edges": list(range(0, 160, 10)), "counts": {"train": [3, 9, 20, 18, 9, 5, 3, 2, 1, 1, 0, 1, 0, 1, 0]}},
+        "lengths": {"edges": list(range(0, 160, 10)),
+                    "counts": {"train": [3, 9, 20, 18, 9, 5, 3, 2, 1, 1, 0, 1, 0, 1, 0]}},
     }  # fmt: skip
 
 
@@ -114,16 +117,18 @@ def sentiment(draw: random.Random) -> Json:
         held = {mood: 0.9 if mood == said else 0.05 for mood in moods}
         words = [
             {"text": f" {word}", "weight": draw.uniform(-1, 1)}
-            for word in "the kettle died after a week".split()
+            for word in ["the", "kettle", "died", "after", "a", "week"]
         ]
         records.append({"row": f"r.csv:{i}", "text": "the kettle died after a week", "label": true, "predicted": said,
-                        "probability": 0.9, "probabilities": held, "severity": 0.9 * (true != said), "words": words})  # fmt: skip
+                        "probability": 0.9, "probabilities": held, "severity": 0.9 * (true != said),
+                        "words": words})  # fmt: skip
     confusion = [[18, 2, 0], [1, 17, 1], [0, 2, 19]]
     return {
         "task": "sentiment", "main": "f1_macro", "records": records, "labels": moods,
         "scores": {"f1_macro": 0.86, "accuracy": 0.9, "ece": 0.04}, "baselines": ["majority", "tfidf_logreg"],
         "details": {"per_class": _per_class(moods), "confusion": confusion, "calibration": []},
-        "counts": dict(zip(moods, (20, 19, 21), strict=True)), "roles": {"text": "review", "pair": "", "label": "stars"},
+        "counts": dict(zip(moods, (20, 19, 21), strict=True)),
+        "roles": {"text": "review", "pair": "", "label": "stars"},
     }  # fmt: skip
 
 
@@ -140,7 +145,8 @@ def pairs(draw: random.Random) -> Json:
         row["predicted"] = "neutral" if row["severity"] else "entailment"
     details = {"per_class": _per_class(labels), "confusion": made["details"]["confusion"]}
     return {**made, "task": "classification", "labels": labels, "details": details,
-            "counts": dict.fromkeys(labels, 20), "roles": {"text": "premise", "pair": "hypothesis", "label": "gold_label"}}  # fmt: skip
+            "counts": dict.fromkeys(labels, 20),
+            "roles": {"text": "premise", "pair": "hypothesis", "label": "gold_label"}}  # fmt: skip
 
 
 def multilabel(draw: random.Random) -> Json:
@@ -190,8 +196,8 @@ def entities(draw: random.Random) -> Json:
             said[0] |= {"end": said[0]["start"] + 3}
             del said[2]
             said.append({"type": "MISC", "start": text.index("press"), "end": text.index("press") + 5})
-        wrong = sum((each["type"], each["start"], each["end"]) not in [(e["type"], e["start"], e["end"]) for e in said]
-                    for each in true)  # fmt: skip
+        told = [(each["type"], each["start"], each["end"]) for each in said]
+        wrong = sum((each["type"], each["start"], each["end"]) not in told for each in true)
         words = [[0, 3], [4, 9]]
         records.append({"row": f"conll.txt:{i}", "text": text, "words": words, "label": true, "predicted": said,
                         "tags": [], "severity": float(wrong)})  # fmt: skip
@@ -211,7 +217,7 @@ def entities(draw: random.Random) -> Json:
 
 
 def tags(draw: random.Random) -> Json:
-    words, gold = "The old man the boat .".split(), ["DET", "NOUN", "VERB", "DET", "NOUN", "PUNCT"]
+    words, gold = ["The", "old", "man", "the", "boat", "."], ["DET", "NOUN", "VERB", "DET", "NOUN", "PUNCT"]
     places, begin = [], 0
     for word in words:
         places.append([begin, begin + len(word)])
@@ -240,7 +246,8 @@ def qa(draw: random.Random) -> Json:
         start = context.index(said) if said else -1
         best = [{"text": said, "probability": 0.7}, {"text": "in 1909", "probability": 0.2}]
         records.append({"row": f"squad.json:{i}", "text": "Who built the tower ?", "pair": context, "label": true,
-                        "predicted": said, "probability": 0.7, "start": start, "end": start + len(said) if said else -1,
+                        "predicted": said, "probability": 0.7, "start": start,
+                        "end": start + len(said) if said else -1,
                         "best": best, "severity": 0.7 * (true != said)})  # fmt: skip
     return {
         "task": "qa", "main": "f1", "records": records, "labels": [],
@@ -285,7 +292,7 @@ def retrieval(draw: random.Random) -> Json:
     ]  # fmt: skip
     return {
         "task": "similarity", "main": "mrr", "records": records, "labels": [],
-        "scores": {"mrr": 0.66, "recall_at_1": 0.5, "recall_at_5": 0.75, "recall_at_10": 0.88},
+        "scores": {"mrr": 0.66, "recall@1": 0.5, "recall@5": 0.75, "recall@10": 0.88},
         "baselines": ["token_overlap"], "details": {}, "counts": {"pairs": 8},
         "roles": {"text": "query", "pair": "answer", "label": ""},
     }  # fmt: skip

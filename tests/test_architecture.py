@@ -27,17 +27,27 @@ MAY_IMPORT = {
     "models": {"errors", "recipe"},
     "tasks": {"errors", "data", "metrics", "models"},
     "training": {"errors", "files", "recipe", "tasks", "models"},
-    "trust": {"models"},
+    "trust": {"data", "metrics", "models"},
     "report": {"errors", "files", "metrics", "recipe_file"},
     "prepare": {"errors", "recipe", "data", "tasks", "models"},
     "evaluate": {"metrics", "models", "prepare", "rundir", "training", "trust"},
-    "parity": {"errors", "recipe_file", "rundir", "models"},
-    "predictor": {"errors", "recipe_file", "rundir", "tasks", "models", "training"},
+    "parity": {"errors", "files", "recipe_file", "rundir", "data", "models", "tasks"},
+    "predictor": {"errors", "recipe_file", "rundir", "data", "tasks", "models", "training"},
     "answers": {"errors", "rundir", "data", "predictor"},
     "run": GROUND | {"prepare", "models", "training", "evaluate", "parity", "report"},
     "diagnosis": {"machine"},
-    "terminal": {"errors", "prepare", "rundir", "training"},
-    "cli": {"errors", "recipe_file", "rundir", "run", "answers", "report", "diagnosis", "terminal"},
+    "terminal": {"errors", "prepare", "rundir", "training", "report"},
+    "cli": {
+        "errors",
+        "machine",
+        "recipe_file",
+        "rundir",
+        "run",
+        "answers",
+        "report",
+        "diagnosis",
+        "terminal",
+    },
     "__init__": {"recipe_file", "rundir", "run", "predictor"},
 }
 LIGHT = ("attune", "attune.cli", "attune.terminal", "attune.recipe_file", "attune.rundir", "attune.report",
@@ -104,7 +114,10 @@ def test_functions_take_few_arguments():
     many = [
         f"{path.name}:{node.lineno} {node.name}"
         for path, node in _functions()
-        if len(node.args.args) > 6 and path.name not in ("cli.py", "attention.py")
+        # a compiled kernel takes its arrays one by one, and torch's functions their tensors
+        if len(node.args.args) > 6
+        and path.name not in ("cli.py", "attention.py")
+        and path.parent.name != "kernels"
     ]
     assert not many
 

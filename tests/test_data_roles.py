@@ -122,16 +122,30 @@ def test_a_column_that_a_split_lacks_is_named_unless_it_is_the_label() -> None:
         canonical(table(text=["x"], lable=["a"]), roles)
     with pytest.raises(DataError, match="no column 'text' for the text"):
         splits({"test": table("t.csv", review=["x"], label=["a"])}, roles)
-    assert canonical(table(text=["x"], lable=["a"]), roles, labels=False).columns == ("text",)
+    assert canonical(table(text=["x"], lable=["a"]), roles, labelled=False).columns == ("text",)
 
 
-def test_measurements_and_several_labels_are_said_to_be_unavailable() -> None:
-    with pytest.raises(DataError, match="regression is not available yet"):
-        infer(table(text=sentences(50), score=[n / 7 for n in range(50)]))
-    with pytest.raises(DataError, match="several labels a row"):
-        infer(table(text=sentences(6), label=[["a"], ["b"]] * 3))
-    with pytest.raises(DataError, match="several labels a row"):
-        infer(table(text=sentences(8), label=["1", "2", "3", "1,2", "2,3", "1,3", "1", "2"]))
+def test_what_the_label_holds_makes_the_task() -> None:
+    def task(label: list[Any], **options: str) -> str:
+        return infer(table(text=sentences(len(label)), label=label), **options).task
+
+    assert task(["a", "b"] * 4) == "classification"
+    assert task([1, 2, 3, 4, 5] * 4) == "classification"
+    assert task([1, 2, 3, 4, 5] * 4, task="regression") == "regression"
+    assert task([n / 7 for n in range(50)]) == "regression"
+    assert task([["a"], ["b"], ["a", "b"]] * 3) == "multilabel"
+    assert task([["a"], ["b"]] * 3) == "classification"
+    assert task(["1", "2", "3", "1,2", "2,3", "1,3", "1", "2"]) == "multilabel"
+    assert task(["a b", "c"] * 4, task="multilabel") == "multilabel"
+
+
+def test_a_label_that_does_not_fit_the_task_is_refused_with_the_task_that_does() -> None:
+    with pytest.raises(DataError, match=r"task\.name=regression"):
+        infer(table(text=sentences(50), label=[n / 7 for n in range(50)]), task="classification")
+    with pytest.raises(DataError, match=r"task\.name=multilabel"):
+        infer(table(text=sentences(6), label=[["a"], ["a", "b"]] * 3), task="classification")
+    with pytest.raises(DataError, match="does not hold numbers"):
+        infer(table(text=sentences(6), label=list("ababab")), task="regression")
     with pytest.raises(RecipeError, match="classification"):
         infer(table(text=["a"], label=["b"]), task="clasification")
 
@@ -282,12 +296,12 @@ def test_leaks_between_public_files_are_found() -> None:
 
 
 def test_rows_are_described_in_numbers() -> None:
-    assert profile(["a b c", "d", "e f"], ["y", "x", "y"]) == {
+    assert profile(["a b c", "d", "e f"], {"y": 2, "x": 1}) == {
         "rows": 3,
         "labels": {"x": 1, "y": 2},
         "words": {"median": 2.0, "p95": pytest.approx(2.9), "max": 3},
     }
-    assert profile([], [])["words"]["max"] == 0
+    assert profile([], {})["words"]["max"] == 0
 
 
 @pytest.mark.parametrize("values", [[0], [5], [1, 2, 3], list(range(31)), [1, 100_000], []])

@@ -60,6 +60,11 @@ OPTIONS = {
         2,
         ["2 problems", "train.lr", "max_tokens"],
     ),
+    "shares that leave nothing": (
+        ["reviews.csv", "data.valid_share=0.6", "data.test_share=0.5", "train.lr=-1"],
+        2,
+        ["2 problems", "no row to learn from", "1.1"],
+    ),
     "not a knob": (["reviews.csv", "epochs"], 2, ["epochs"]),
     "unknown task": (["reviews.csv", "--task", "classifcation"], 2, ["classification"]),
     "missing model": (["reviews.csv", "--model", "./nowhere"], 2, ["no such folder"]),
@@ -131,6 +136,12 @@ def test_a_dry_run_and_a_printed_recipe_write_nothing(tmp_path, checkpoints):
     held = yaml.load(done.stdout, Loader=Loader)
     assert held["data"]["label"] == "label"
     assert held["train"]["lr"] == 1e-4
+
+
+def test_the_version_is_told():
+    from attune import machine
+
+    assert command("--version").stdout == f"attune {machine.version()}\n"
 
 
 def test_help_is_quick_and_imports_no_torch():

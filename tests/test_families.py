@@ -24,7 +24,9 @@ LENGTHS = [
     pytest.param(list(range(1, 20)), marks=pytest.mark.slow),
 ]
 LABELS = {"classification": ["a", "b", "c"], "tagging": ["O", "B-X", "I-X"], "qa": [], "similarity": []}
-CASES = [(family, head) for family in tiny.FAMILIES for head in LABELS if tiny.has(family, head)]
+CASES = [
+    (family, head) for family in (*tiny.FAMILIES, *tiny.UNTAUGHT) for head in LABELS if tiny.has(family, head)
+]
 
 
 def sequences_of(lengths, seed=0):
@@ -45,16 +47,6 @@ def padded_of(sequences, model):
     return {"input_ids": ids, "attention_mask": mask}
 
 
-def without_dropout(model):
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-        for name in ("dropout", "attention_dropout", "activation_dropout"):
-            if isinstance(getattr(module, name, None), float):
-                setattr(module, name, 0.0)
-    return model
-
-
 @cache
 def _pair(folder, head):
     flat = load.backbone(folder, head, LABELS[head], seed=3)
@@ -62,8 +54,8 @@ def _pair(folder, head):
         folder, attn_implementation="eager", config=flat.model.config, dtype=torch.float32
     )
     padded.load_state_dict(flat.model.state_dict())
-    without_dropout(flat.model)
-    return flat, without_dropout(padded)
+    tiny.without_dropout(flat.model)
+    return flat, tiny.without_dropout(padded)
 
 
 @pytest.fixture(params=CASES, ids="-".join)
@@ -136,7 +128,7 @@ def test_the_order_of_the_sequences_changes_nothing(pair):
             torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("family", tiny.each(tiny.FAMILIES))
 def test_hidden_states_are_those_of_the_wanted_positions_only(checkpoints, family):
     flat, padded = _pair(checkpoints(family), "similarity")
     sequences = sequences_of([5, 3, 9, 2])
@@ -168,14 +160,31 @@ def test_modernbert_classifies_the_first_state_or_the_mean(checkpoints, pooling,
         torch.testing.assert_close(found, padded(**padded_of(sequences, padded)).logits, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["bert", "modernbert", "gpt2", "llama"])
+def test_the_last_feed_forward_runs_at_the_wanted_positions_only(checkpoints, family):
+    flat, _ = _pair(checkpoints(family), "similarity")
+    rows = []
+    watched = [
+        m for m in flat.base.modules() if type(m).__name__ in ("BertIntermediate", "GPT2MLP", "LlamaMLP")
+    ]
+    watched = watched or [layer.mlp for layer in flat.stack()]
+    inner = watched[-1].dense if family == "bert" else watched[-1]
+    handle = inner.register_forward_hook(lambda module, given, _: rows.append(given[0].shape[0]))
+    try:
+        flat.hidden(Stream.of(sequences_of([5, 3, 9, 2])), torch.tensor([4, 7]))
+    finally:
+        handle.remove()
+    assert rows == [2]
+
+
 @pytest.mark.parametrize("head", ["AutoModel", "AutoModelForSeq2SeqLM"])
-@pytest.mark.parametrize("family", tiny.ENCODER_DECODERS)
+@pytest.mark.parametrize("family", tiny.each(tiny.ENCODER_DECODERS))
 def test_a_decoder_reads_its_targets_and_the_source_of_each(checkpoints, family, head):
     folder = checkpoints(family)
     padded = getattr(transformers, head).from_pretrained(
         folder, attn_implementation="eager", dtype=torch.float32
     )
-    flat = FAMILIES[family](without_dropout(padded))
+    flat = FAMILIES[family](tiny.without_dropout(padded))
     sources, targets = sequences_of([5, 3, 9, 3, 1, 7]), sequences_of([2, 8, 3, 1, tiny.LIMIT, 8], seed=1)
     inputs, labels = padded_of(sources, padded), padded_of(targets, padded)
     out = padded.base_model(
@@ -209,7 +218,7 @@ def test_a_text_that_does_not_end_is_refused_where_the_head_reads_its_end(checkp
         flat.classify(Stream.of([np.asarray([7, 8, tiny.END]), np.asarray([7, 8])]))
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("family", tiny.each(tiny.FAMILIES))
 def test_token_types_count_where_a_family_has_them_and_are_ignored_elsewhere(checkpoints, family):
     flat, padded = _pair(checkpoints(family), "classification")
     sequences = sequences_of([6, 4])
@@ -222,7 +231,7 @@ def test_token_types_count_where_a_family_has_them_and_are_ignored_elsewhere(che
         torch.testing.assert_close(found, padded(**inputs).logits, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("family", tiny.each([*tiny.FAMILIES, *tiny.UNTAUGHT]))
 def test_word_vectors_in_place_of_the_tokens_change_nothing(checkpoints, family):
     flat, _ = _pair(checkpoints(family), "classification")
     stream = Stream.of(sequences_of([6, 4, 1]))
@@ -233,12 +242,21 @@ def test_word_vectors_in_place_of_the_tokens_change_nothing(checkpoints, family)
     assert gradient.abs().sum(-1)[stream.tokens != flat.model.config.pad_token_id].all()
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("family", tiny.each(tiny.FAMILIES))
 def test_width_and_position_limit_are_known_before_the_weights_are_read(checkpoints, family):
     folder = checkpoints(family)
     flat, _ = _pair(folder, "similarity")
     assert load.width(folder) == flat.width == flat.pooled(Stream.of(sequences_of([3]))).shape[1]
     assert load.positions(folder) == flat.positions >= tiny.LIMIT
+
+
+@pytest.mark.parametrize("family", tiny.UNTAUGHT)
+def test_a_family_nobody_taught_says_so(checkpoints, family):
+    flat, _ = _pair(checkpoints(family), "classification")
+    assert repr(family) in flat.note
+    assert "padded" in flat.note
+    taught, _ = _pair(checkpoints("bert"), "classification")
+    assert taught.note == ""
 
 
 def test_problem_and_labels_stand_in_the_configuration(checkpoints):

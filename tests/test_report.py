@@ -15,10 +15,10 @@ import pytest
 from attune import report
 from attune.report import strips, wording
 from attune.report.charts import curves, wilson
+from attune.report.confusion import confused_pairs
 from attune.report.content import content
 from attune.report.folder import read
 from attune.report.shaded import pieces
-from attune.report.confusion import confused_pairs
 from attune.report.svg import tag, ticks
 
 SENTENCE = [
@@ -83,7 +83,7 @@ def _events(draw: random.Random) -> list[dict[str, Any]]:
         if step % 42 == 0:
             late = max(0, step - 252)
             scored = {"f1_macro": 0.88 - 0.5 * 0.985**step - late * 2e-4,
-                      "loss": 0.35 + 0.7 * 0.988**step + late * 9e-4}
+                      "log_loss": 0.35 + 0.7 * 0.988**step + late * 9e-4}
             events.append({"event": "evaluated", "step": step, "epoch": step / 105, "metrics": scored,
                            "best": step <= 252, "seconds": 1.2})
     return [*events, {"event": "finished", "step": 420, "reason": "stopped early", "best_step": 252}]

@@ -15,7 +15,7 @@ from test_report import Elements
 
 from attune import report
 from attune.metrics.scales import SCALES
-from attune.report import answers, scores
+from attune.report import answers, scores, wording
 from attune.report.content import content
 from attune.report.entities import view
 from attune.report.folder import read
@@ -30,11 +30,12 @@ FILES = ["recipe.yaml", "data.json", "findings.json", "events.jsonl", "metrics.j
          "explanations.json", "parity.json", "predictions/test.jsonl"]  # fmt: skip
 # what a page must say, and what would be wrong on it
 SAYS = {
-    "sentiment": ["the mood of about 90 would be told right", "Quality for each mood", "got a wrong mood", "Weakest mood"],
+    "sentiment": ["the mood of about 90 would be told right", "Quality for each mood", "got a wrong mood",
+                  "Weakest mood"],
     "pairs": ["would get the right label", "premise", "hypothesis", "“premise” and “hypothesis”"],
     "multilabel": ["about 62 would get exactly the right labels", "invented", "missed", "given from", "Hamming loss"],
     "entities": ["it would find about 84", "about 88 would be right in extent and type", "Entities by type",
-                 "extent, whatever the type", "LOC, true: ORG", "As the model sees it", "a dictionary of the training"],
+                 "extent, whatever the type", "LOC, true: ORG", "As the model sees it", "a dictionary of"],
     "tags": ["about 94 would get the right tag", "Words by tag", "NOUN, true: VERB", "2 with the wrong tag"],
     "qa": ["about 63 would be answered word for word", "71.3 [68.2, 74.4]", "held‑out questions", "100 is perfect",
            "says so in 83 of 100 questions", "no answer", "It also thought of"],
@@ -244,7 +245,7 @@ def test_scores_are_written_in_their_own_scale() -> None:
     assert scores.written("overall_f1", 0.7126) == "0.713"
     assert scores.written("mae", 1234.56) == "1,235"
     assert scores.change("mse", -0.5) == "−0.500"
-    assert scores.name("recall_at_5") == "recall at 5"
+    assert wording.metric_name("recall@5") == "recall at 5"
     assert scores.lower_is_better("hamming_loss")
     assert not scores.lower_is_better("r2")
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attune.models.stream import plan
+from attune.models.stream import Sight, across, near_equal, plan
 
 
 def test_dropout_drops_attention_weights_at_the_rate_of_the_checkpoint(checkpoints):
@@ -43,3 +43,67 @@ def test_a_plan_asks_each_wanted_position_once_and_shows_it_its_own_sequence(len
             of = owner[wanted[queries[row, 0]]]
             assert seen.tolist() == np.flatnonzero(owner == of).tolist()
     assert sorted(asked) == list(range(len(wanted)))
+
+
+def _seen_by(group, row, column):
+    """The stream positions that one query of a group sees."""
+    keys = group.keys.view(group.n, -1)[row]
+    if group.causal:
+        return keys[: column + 1].tolist()
+    if group.mask is None:
+        return keys.tolist()
+    mask = group.mask[min(row, len(group.mask) - 1), 0]
+    return keys[mask[min(column, len(mask) - 1)]].tolist()
+
+
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=12),
+    st.booleans(),
+    st.one_of(st.none(), st.integers(0, 12)),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=80, deadline=None)
+def test_a_token_sees_what_its_sight_admits_and_never_another_sequence(lengths, causal, window, random):
+    total = sum(lengths)
+    wanted = np.asarray(sorted(random.sample(range(total), random.randint(1, total))))
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    asked = 0
+    for group in plan(lengths, wanted, sight=Sight(causal, window)).groups:
+        queries = group.queries.view(group.n, -1)
+        real = range(queries.numel()) if group.real is None else group.real.tolist()
+        asked += len(real)
+        for at in real:
+            row, column = divmod(at, queries.shape[1])
+            i = wanted[queries[row, column]]
+            admitted = [
+                j
+                for j in np.flatnonzero(owner == owner[i])
+                if (j <= i or not causal) and (window is None or abs(i - j) <= window)
+            ]
+            assert _seen_by(group, row, column) == admitted
+    assert asked == len(wanted)
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_a_target_token_sees_the_whole_source_of_its_own_sequence(pairs):
+    targets, sources = (list(sizes) for sizes in zip(*pairs, strict=True))
+    of_target, of_source = (np.repeat(np.arange(len(pairs)), sizes) for sizes in (targets, sources))
+    asked = []
+    for group in across(targets, sources).groups:
+        queries = group.queries.view(group.n, -1)
+        for at in range(queries.numel()) if group.real is None else group.real.tolist():
+            row, column = divmod(at, queries.shape[1])
+            i = int(queries[row, column])
+            assert _seen_by(group, row, column) == np.flatnonzero(of_source == of_target[i]).tolist()
+            asked.append(i)
+    assert sorted(asked) == list(range(sum(targets)))
+
+
+def test_padded_batches_hold_each_sequence_once_and_little_padding():
+    lengths = [200, 3, 190, 4, 5, 3, 180, 2] * 8
+    parts = near_equal(lengths)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(lengths)))
+    padded = sum(len(part) * max(lengths[i] for i in part) for part in parts)
+    assert 1 < len(parts) < 6
+    assert padded < 1.1 * sum(lengths)

@@ -85,10 +85,7 @@ def same(found, expected):
 
 def _gradients(case, tokens):
     case.model.model.zero_grad()
-    for module in case.model.model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    case.model.model.eval()  # families that drop by a number instead of a module
+    tiny.without_dropout(case.model.model).train()
     count = case.features.count(case.everything())
     for chosen in batches.micro_batches(case.features, case.everything(), tokens=tokens):
         batch = batch_of(case.features, chosen)

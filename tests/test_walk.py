@@ -55,6 +55,15 @@ def test_a_finished_run_has_every_file(finished):
     assert not list(finished.path.rglob("*.partial-*"))
 
 
+def test_the_report_of_a_real_run_shows_validation_beside_training(finished):
+    from attune.report.content import content
+
+    shown = content(finished.path)["learning"]
+    assert shown["has_valid_loss"]
+    assert all(row["loss"] != "\N{EN DASH}" for row in shown["evaluations"])
+    assert shown["score"]
+
+
 def test_the_model_learns_what_a_word_tells_and_says_how_sure_that_is(finished):
     held = finished.metrics["test"]["f1_macro"]
     assert held["value"] > 0.9
@@ -235,6 +244,29 @@ def test_a_run_that_began_with_relative_paths_is_resumed_from_any_folder(
     assert ready.rows.tables["train"].path == str(reviews)
     runs.drained(runs.train(ready, again))
     assert again.read("run.json")["status"] == "finished"
+
+
+def test_the_plan_says_which_splits_were_given_and_what_is_read(checkpoints, reviews):
+    import tiny
+
+    from attune.terminal import planned
+
+    knobs = {"model.base": checkpoints("bert")}
+    words = ("train.epochs=1", "train.lr=0.1")
+    own = dict(planned(runs.plan(recipe_file.load(str(reviews), words, knobs))))
+    assert own["rows"].endswith("stratified, near-duplicates kept together")
+    assert "every training text is read whole" in own["length"]
+    assert own["train"].startswith("1 epoch, about")
+    other = tiny.reviews(reviews.parent / "test.csv", 30)
+    words = ("train.epochs=2", "train.lr=0.1", "model.max_tokens=5")
+    given = runs.plan(recipe_file.load(str(reviews), words, {**knobs, "data.test": str(other)}))
+    one = dict(planned(given))
+    assert "valid held out of train" in one["rows"]
+    assert one["train"].startswith("2 epochs, about")
+    assert "of the tokens are not read" in one["length"]
+    valid = {**knobs, "data.test": str(other), "data.valid": str(other)}
+    both = dict(planned(runs.plan(recipe_file.load(str(reviews), words, valid))))
+    assert both["rows"].endswith("split as given")
 
 
 def test_only_the_copy_in_the_run_folder_gets_absolute_paths(reviews, monkeypatch):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import random
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -32,6 +35,10 @@ T5 = {
     "vocab_size": len(PIECES), "pad_token_id": 0, "eos_token_id": END, "decoder_start_token_id": 0,
     "d_model": 32, "d_kv": 6, "d_ff": 48, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 4,
     "relative_attention_num_buckets": 8, "relative_attention_max_distance": 12,
+}  # fmt: skip
+DEBERTA = {
+    "relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False,
+    "norm_rel_ebd": "layer_norm", "share_att_key": True,
 }  # fmt: skip
 ENDS = {"bos_token_id": END, "eos_token_id": END}
 SETTINGS = {
@@ -90,10 +97,30 @@ SETTINGS = {
     "mbart": ("MBart", BART),
     "t5": ("T5", T5),
     "mt5": ("MT5", {**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    "deberta-v2": ("DebertaV2", {**COMMON, **SIZES, **DEBERTA}),
+    "mpnet": ("MPNet", {**COMMON, **SIZES, "max_position_embeddings": LIMIT + 2, "pad_token_id": 1}),
     "umt5": ("UMT5", {**T5, "feed_forward_proj": "gated-gelu"}),
+}
+# Families that nobody taught attune: an encoder with RoBERTa's positions, and a causal model
+UNTAUGHT = {
+    "xlm-roberta-xl": ("XLMRobertaXL", {**COMMON, **SIZES, "max_position_embeddings": LIMIT + 1}),
+    "gpt_neox": ("GPTNeoX", {**COMMON, **SIZES, **ENDS}),
 }
 FAMILIES = tuple(SETTINGS)
 ENCODER_DECODERS = ("bart", "mbart", "t5", "mt5", "umt5")
+
+
+KIN = ("bert", "modernbert", "gpt2", "llama", "bart", "t5", "mpnet")  # one of each kin
+
+
+def case(family: str, *values: str, quick: bool = False) -> Any:
+    """Parameters of a test; slow for families that only repeat their kin, unless it is quick."""
+    return pytest.param((family, *values), marks=() if quick or family in KIN else pytest.mark.slow)
+
+
+def each(families: Sequence[str]) -> list[Any]:
+    """The families as parameters of a test, those that only repeat their kin as slow ones."""
+    return [pytest.param(family, marks=() if family in KIN else pytest.mark.slow) for family in families]
 
 
 def has(family: str, head: str) -> bool:
@@ -102,7 +129,7 @@ def has(family: str, head: str) -> bool:
 
     from attune.models import load
 
-    return getattr(transformers, f"{SETTINGS[family][0]}Config").model_type in getattr(
+    return getattr(transformers, f"{({**SETTINGS, **UNTAUGHT})[family][0]}Config").model_type in getattr(
         modeling_auto, load.HEADS[head][1]
     )
 
@@ -138,6 +165,17 @@ def tokenizer(family: str = "bert") -> transformers.PreTrainedTokenizerFast:
     )
 
 
+def without_dropout(model: Any) -> Any:
+    """The model with every dropout at zero, whether it is a module or a number."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        for name in ("dropout", "attention_dropout", "activation_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+    return model
+
+
 class Checkpoints:
     """Checkpoints by family, each made once."""
 
@@ -148,7 +186,7 @@ class Checkpoints:
         """The folder of the family's checkpoint."""
         path = self.folder / family
         if not path.exists():
-            prefix, settings = SETTINGS[family]
+            prefix, settings = {**SETTINGS, **UNTAUGHT}[family]
             torch.manual_seed(7)
             config = getattr(transformers, f"{prefix}Config")(**settings)
             model = getattr(transformers, f"{prefix}Model")(config)

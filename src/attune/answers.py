@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from attune import rundir
-from attune.data import read
-from attune.data import rows as by_role
+from attune.data import inputs, read
 from attune.data.columns import Roles
 from attune.errors import DataError, Problem, RecipeError
 from attune.predictor import CHUNK, open_run
@@ -56,8 +55,8 @@ def write(name: str, source: str, *, columns: Mapping[str, str] | None = None, o
 
 def _of_file(name: str, source: str, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     held = rundir.find(name).read("data.json")["roles"]
-    named = {role: columns.get(role) or held[role] if held[role] else "" for role in ("text", "pair")}
-    rows = by_role.to_answer(read.read(source), Roles(held["task"], label="", **named))
+    text, pair = (columns.get(role) or held[role] if held[role] else "" for role in ("text", "pair"))
+    rows = inputs.of_file(read.read(source), Roles(held["task"], text, "", pair=pair))
     predictor = open_run(name)
     for first in range(0, len(rows), CHUNK):
         part = rows.take(range(first, min(first + CHUNK, len(rows))))

@@ -21,12 +21,29 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Fine-tune pre-trained language models: from a data file to a measured, reported model.",
 )
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
 RunName = Annotated[str, typer.Argument(help="A run folder, or 'last'.")]
 INTERRUPTED = 130
+
+
+def _told_version(asked: bool) -> None:
+    if asked:
+        from attune import machine
+
+        typer.echo(f"attune {machine.version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_told_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
+) -> None:
+    """Fine-tune pre-trained language models: from a data file to a measured, reported model."""
 
 
 @app.command()
@@ -48,7 +65,10 @@ def train(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Fine-tune a model on labelled rows; leaves a run folder with model, metrics and report."""
+    """Fine-tune a model on labelled rows; leaves a run folder.
+
+    In it are the model, metrics with intervals against baselines, predictions and a report.
+    """
     from attune import recipe_file
 
     short = {"text": text, "pair": pair, "label": label, "task": task}
@@ -90,7 +110,9 @@ def resume(name: RunName, quiet: Quiet = False, as_json: Json = False) -> None:
 @app.command()
 def predict(
     name: RunName,
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="A data file, or - for a text or a JSON object a line.")],
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A data file, or - for a text or a JSON object a line.")
+    ],
     text: Annotated[str, typer.Option(help="The column with the text.")] = "",
     pair: Annotated[str, typer.Option(help="The column with the second text of a pair.")] = "",
     out: Annotated[

@@ -108,7 +108,9 @@ def compare(run: RunDir) -> dict[str, Any]:
     name = load.HEADS[task.head][0]
     model = Plain(getattr(transformers, name).from_pretrained(run.model, dtype=torch.float32))
     ours, theirs = np.load(run.path / KEPT)["logits"], _logits(task, model, encoder, rows)
-    difference = float((np.abs(ours - theirs) / (1 + np.abs(ours))).max()) if ours.shape == theirs.shape else 1e9
+    difference = (
+        float((np.abs(ours - theirs) / (1 + np.abs(ours))).max()) if ours.shape == theirs.shape else 1e9
+    )
     found = {
         "rows": size,
         "largest_difference": difference,

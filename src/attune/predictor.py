@@ -7,14 +7,15 @@ from itertools import islice
 from typing import Any
 
 from attune import recipe_file, rundir, tasks
-from attune.data import rows as by_role
+from attune.data import inputs as given
 from attune.data.table import Table
 from attune.errors import Problem, RecipeError
 from attune.models import load, tokens
 from attune.models.backbone import Backbone
 
 CHUNK = 1024  # rows answered at once: sorted by length within, so that no sequence waits for a longer one
-Input = str | tuple[str, str] | Mapping[str, Any]  # a text; a text and its second one; cells by role
+# a text; a text and its second one; the words of a text to tag; the cells of a row by role
+Input = str | Sequence[str] | Mapping[str, Any]
 
 
 class Predictor:
@@ -31,7 +32,7 @@ class Predictor:
         """The answers one after the other, for as many inputs as come."""
         source = iter(inputs)
         while chunk := list(islice(source, CHUNK)):
-            yield from self.answers(by_role.of_inputs(chunk, self.task.name))
+            yield from self.answers(given.of_program(chunk, self.task.name))
 
     def answers(self, rows: Table) -> Iterator[Any]:
         """The answers for rows whose columns are named by role."""
@@ -55,6 +56,8 @@ def open_run(name: str) -> Predictor:
     recipe = recipe_file.load(str(run.path / "recipe.yaml"))
     task = tasks.build(recipe.task.name, recipe.task.options)
     task.restore(run.read("task.json"))
-    model = load.backbone(str(run.model), task.head, task.labels, seed=recipe.train.seed, problem=task.problem)
+    model = load.backbone(
+        str(run.model), task.head, task.labels, seed=recipe.train.seed, problem=task.problem
+    )
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
     return Predictor(task, model, encoder)

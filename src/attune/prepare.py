@@ -58,7 +58,6 @@ def rows(recipe: Recipe) -> Rows:
     notes = tuple(note for table in tables.values() for note in table.notes)
     if missing:
         tables = {**tables, **_split(tables["train"], found.task, missing, seed=recipe.train.seed)}
-        notes = (*notes, _told(missing))
     resolved = recipe.updated("task", name=name if name in tasks.PRESETS else found.task)
     resolved = resolved.updated("data", **found.knobs)
     return Rows(resolved, tables, found, findings, notes)
@@ -77,11 +76,6 @@ def _split(train: Table, task: str, missing: dict[str, float], *, seed: int) -> 
     shares = {"train": 1.0 - sum(missing.values()), **missing}
     parts = split.split(split.groups(train), split.strata(train, task), shares, seed=seed)
     return {part: train.take(indices) for part, indices in parts.items()}
-
-
-def _told(missing: dict[str, float]) -> str:
-    shares = " and ".join(f"{share:.0%} for {part}" for part, share in missing.items())
-    return f"split: {shares} held out of train, stratified, near-duplicates kept together"
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Text = Annotated[str, StringConstraints(strict=True)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -25,7 +25,10 @@ class Section(BaseModel):
 class TaskSection(Section):
     """What is learned."""
 
-    name: Text = Field("auto", description="the task, such as classification, multilabel, regression, tagging; auto: inferred from the data")
+    name: Text = Field(
+        "auto",
+        description="the task, such as classification, multilabel, regression, tagging; auto: inferred from the data",
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="what only this task knows; see `attune train --print-recipe`"
     )
@@ -39,10 +42,10 @@ class DataSection(Section):
         "", description="a file with the validation rows; empty: a share of train is held out"
     )
     test: Text = Field("", description="a file with the test rows; empty: a share of train is held out")
-    text: Text = Field("auto", description="the column that holds the text (tagging: the tokens; qa: the question)")
-    pair: Text = Field(
-        "auto", description="the column of the second text of a pair; empty: there is none"
+    text: Text = Field(
+        "auto", description="the column that holds the text (tagging: the tokens; qa: the question)"
     )
+    pair: Text = Field("auto", description="the column of the second text of a pair; empty: there is none")
     label: Text = Field(
         "auto", description="the column that holds the label; several of 0 and 1, joined by commas"
     )
@@ -54,6 +57,15 @@ class DataSection(Section):
     rare_labels: Literal["error", "drop"] = Field(
         "error", description="labels with too few rows to be learned and tested: stop, or drop their rows"
     )
+
+    @model_validator(mode="after")
+    def _leaves_rows_to_learn_from(self) -> DataSection:
+        held_out = (0 if self.valid else self.valid_share) + (0 if self.test else self.test_share)
+        if held_out >= 1:
+            raise ValueError(
+                f"valid_share and test_share leave no row to learn from; they add up to {held_out:g}"
+            )
+        return self
 
 
 class ModelSection(Section):

@@ -207,6 +207,8 @@ def _problem(detail: dict[str, Any], places: dict[tuple[str, ...], str]) -> Prob
         return Problem(where, "no such knob", fix=_suggestion(path))
     if detail["type"] == "missing":
         return Problem(where, "must be given", fix=knobs().get(dotted, ("", None))[0])
+    if detail["type"] == "value_error":  # a rule over several knobs of a section, in our own words
+        return Problem(where, str(detail["ctx"]["error"]))
     text = detail["msg"][0].lower() + detail["msg"][1:]
     return Problem(where, text, repr(detail["input"]), knobs().get(dotted, ("", None))[0])
 

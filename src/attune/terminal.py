@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from attune.rundir import RunDir
     from attune.training.events import Event
 
+TOLD = ("task", "text", "label")  # what a reason may be about; any other word before a colon is its own
+HANG = 12  # columns before the second line of a sentence that is wrapped
 PLAIN_EVERY = 20.0  # seconds between two progress lines where no line can be redrawn
 
 
@@ -45,6 +48,21 @@ class Screen:
         if not self.quiet and not self.as_json:
             self.err.print(text, style=style, markup=False)
 
+    def fitted(self, text: str) -> None:
+        """A line for people, wrapped between words where a terminal would cut one."""
+        if not self.err.is_terminal:
+            self.say(text)
+            return
+        lines = textwrap.wrap(
+            text,
+            max(self.err.width, 2 * HANG),
+            subsequent_indent=" " * HANG,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in lines:
+            self.say(line)
+
     def json(self, value: dict[str, Any]) -> None:
         """A line for machines."""
         sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
@@ -53,12 +71,12 @@ class Screen:
     def plan(self, ready: Prepared) -> None:
         """What was inferred, and how to say otherwise."""
         for label, text in planned(ready):
-            self.say(f"  {label:<9} {text}")
+            self.fitted(f"  {label:<9} {text}")
         for finding in ready.rows.findings:
-            self.say(f"  {'!' if finding.level == 'warning' else '·'} {finding.sentence}")
+            self.fitted(f"  {'!' if finding.level == 'warning' else '·'} {finding.sentence}")
             if finding.rows:
-                self.say(f"      {', '.join(finding.rows[:5])}{' ...' if len(finding.rows) > 5 else ''}")
-        self.say(
+                self.fitted(f"      {', '.join(finding.rows[:5])}{' ...' if len(finding.rows) > 5 else ''}")
+        self.fitted(
             "  Say otherwise: --task --text --label --model --valid --test, or train.lr=...; plan only: --dry-run"
         )
 
@@ -155,25 +173,52 @@ def clock(seconds: float) -> str:
 def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
     """The plan as pairs of a word and a sentence."""
     found, recipe = ready.rows, ready.recipe
-    for reason in (*found.roles.reasons, *found.notes):
-        word, colon, rest = reason.partition(": ")
-        yield (word, rest) if colon and len(word) < 8 else ("note", reason)
+    yield from map(told, (*found.roles.reasons, *found.notes))
     sizes = {part: len(table) for part, table in found.tables.items()}
     shown = " / ".join(f"{sizes[part]:,}" for part in ("train", "valid", "test"))
-    yield "rows", f"{shown} (train / valid / test)"
-    sequences = ready.features["train"].sequences
-    verb = {"truncate": "cut after", "head_tail": "kept at both ends of", "windows": "read by windows of"}
-    cut = f"{sequences.cut_rows:.1%} of the rows and {sequences.cut_tokens:.1%} of the tokens are not read"
-    yield "length", f"texts are {verb[recipe.model.long_texts]} {recipe.model.max_tokens} tokens; {cut}"
+    yield "rows", f"{shown} (train / valid / test), {_held_out(found.tables)}"
+    yield "length", _length(ready)
     many = len(ready.task.labels)
     head = f"a new head for {many} labels" if many > 1 else "a new head"
     yield "model", f"{recipe.model.base} ({ready.model_type}), {head}"
     knobs = recipe.train
+    epochs = "1 epoch" if knobs.epochs == 1 else f"{knobs.epochs:g} epochs"
     yield (
         "train",
-        f"{knobs.epochs:g} epochs, about {ready.steps:,} steps of {knobs.batch} {knobs.batch_by}, "
+        f"{epochs}, about {ready.steps:,} steps of {knobs.batch} {knobs.batch_by}, "
         f"learning rate {knobs.lr:g}, seed {knobs.seed}",
     )
+
+
+def told(reason: str) -> tuple[str, str]:
+    """What a reason is about, and the rest of it: `text: 'review' (mean 12 words)`."""
+    word, colon, rest = reason.partition(": ")
+    return (word, rest) if colon and word in TOLD else ("note", reason)
+
+
+def _held_out(tables: dict[str, Any]) -> str:
+    """Which splits were given, and how the others were made."""
+    train = tables["train"]
+    made = [part for part in ("valid", "test") if tables[part].sha256 == train.sha256]
+    how = "stratified, near-duplicates kept together"
+    if len(made) == 2:
+        return how
+    return f"{made[0]} held out of train: {how}" if made else "split as given"
+
+
+def _length(ready: Prepared) -> str:
+    """How long texts are treated, and what of the training rows is not read."""
+    knobs, sequences = ready.recipe.model, ready.features["train"].sequences
+    verb = {"truncate": "cut after", "head_tail": "kept at both ends of", "windows": "read by windows of"}
+    start = f"texts are {verb[knobs.long_texts]} {knobs.max_tokens} tokens"
+    if not sequences.cut_rows:
+        return f"{start}; every training text is read whole"
+    rows, tokens = _percent(sequences.cut_rows), _percent(sequences.cut_tokens)
+    return f"{start}; {rows} of the rows and {tokens} of the tokens are not read"
+
+
+def _percent(share: float) -> str:
+    return "<0.1%" if share < 0.001 else f"{share:.1%}"
 
 
 def _table(metrics: dict[str, Any], shown: Sequence[str]) -> Table:
@@ -186,7 +231,9 @@ def _table(metrics: dict[str, Any], shown: Sequence[str]) -> Table:
         table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
     for key in told:
         held = metrics["test"][key]
-        others = [f"{scores[key]['value']:.3f}" if key in scores else "" for scores in metrics["baselines"].values()]
+        others = [
+            f"{scores[key]['value']:.3f}" if key in scores else "" for scores in metrics["baselines"].values()
+        ]
         own = f"{held['value']:.3f} [{held['low']:.3f}, {held['high']:.3f}]"
         table.add_row(metric_name(key), own, *others)
     return table

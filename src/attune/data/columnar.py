@@ -111,7 +111,8 @@ def _table(path: str, rows: Any) -> Table:
     rows = rows.with_format(None)
     cells = {}
     for column, feature in rows.features.items():
-        cells[column] = _named(list(rows[column]), getattr(feature, "names", None))
+        inner = getattr(feature, "feature", feature)
+        cells[column] = _named(list(rows[column]), getattr(inner, "names", None))
     if not len(rows):
         raise DataError(Problem(path, "holds no rows", some(list(cells)), "Give a data set with rows."))
     digest = hashlib.sha256(json.dumps(cells, default=str).encode()).hexdigest()
@@ -121,17 +122,26 @@ def _table(path: str, rows: Any) -> Table:
 def _classes(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
     """The names of the classes that `datasets` wrote into a Parquet file, by column."""
     features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    return {
-        column: feature["names"]
-        for column, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
-    }
+    return {column: names for column, feature in features.items() if (names := _class_names(feature))}
+
+
+def _class_names(feature: Any) -> list[str] | None:
+    """The names of a class, or of the classes in a list, as the metadata have them."""
+    if isinstance(feature, list) and feature:
+        return _class_names(feature[0])
+    if not isinstance(feature, dict):
+        return None
+    if feature.get("_type") == "ClassLabel":
+        return feature.get("names")
+    return _class_names(feature.get("feature"))
 
 
 def _named(values: list[Any], names: list[str] | None) -> list[Any]:
-    """Class numbers as names; a negative one, as in tests whose labels are kept back, is no label."""
+    """Class numbers as names, in lists too; a negative one, as in tests whose labels are kept back, is none."""
     if not names:
         return values
+    if any(isinstance(value, list) for value in values):
+        return [None if value is None else _named(value, names) for value in values]
     return [None if value is None or value < 0 else names[value] for value in values]
 
 

@@ -25,6 +25,7 @@ class Roles:
     negative: str = ""
     group: str = ""
     names: Mapping[str, str] = field(default_factory=dict)  # what numbered labels are called
+    separator: str = ""  # what parts the labels of a cell, where they are joined: `a|b`
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -63,9 +64,9 @@ class Choice:
 
 def choose_pair(looks: Sequence[Look], asked: Asked) -> tuple[str, str]:
     """(text, pair) for columns that are named as two texts of one row; ("", "") where none are."""
-    by_plain = {_joined(held.name): held.name for held in looks if held.strings and len(held.counts) > 1}
+    by_plain = {joined_name(held.name): held.name for held in looks if held.strings and len(held.counts) > 1}
     for one, other in PAIRS:
-        text, pair = by_plain.get(_joined(one), ""), by_plain.get(_joined(other), "")
+        text, pair = by_plain.get(joined_name(one), ""), by_plain.get(joined_name(other), "")
         if text and pair and asked.text in ("auto", text) and asked.pair in ("auto", pair):
             return text, pair
     return "", ""
@@ -86,7 +87,8 @@ def choose_text(looks: Sequence[Look]) -> Choice:
         say = f"{some([best.name, *rivals])} hold texts of much the same length; --pair COLUMN to read two"
         return Choice("", say)
     beside = ", ".join(f"{held.name!r} (mean {held.words:.0f} words)" for held in others if held.words >= 3)
-    return Choice(best.name, f"not read: {beside}; --text COLUMN to choose another" if beside else "")
+    say = f"not read: {beside}; --text COLUMN to choose another, --pair COLUMN to read two"
+    return Choice(best.name, say if beside else "")
 
 
 def choose_label(looks: Sequence[Look]) -> Choice:
@@ -108,6 +110,6 @@ def choose_label(looks: Sequence[Look]) -> Choice:
     )
 
 
-def _joined(name: str) -> str:
+def joined_name(name: str) -> str:
     """A name without case, blanks and signs: `sentence1` for `Sentence_1`."""
     return plain(name).replace(" ", "")

@@ -32,7 +32,7 @@ def _constant(name: str) -> None:
 DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
-class _Rows:
+class Rows:
     """The objects found so far, the line of each, and what was wrong on the way."""
 
     def __init__(self, name: str) -> None:
@@ -56,31 +56,53 @@ class _Rows:
         self.problems.append(Problem(f"{self.name}:{line}", what, found, fix))
 
 
-def parse(text: str, name: str) -> Content:
-    """The columns of a list of objects, or of one object on each line.
+def rows(text: str, name: str) -> Rows:
+    """The objects of a list, or those that stand one on each line.
 
     Raises:
-        DataError: for what is not JSON (line and column), values that are no objects, keys that differ.
+        DataError: for what is not JSON (line and column), and values that are no objects.
     """
     if not text.strip(BLANKS):
         raise DataError(
             Problem(name, "the file is empty", fix="Give a list of objects, or one object on each line.")
         )
-    found = _Rows(name)
+    found = Rows(name)
     if text.lstrip(BLANKS).startswith("["):
         _read_list(text, found)
     else:
         _read_lines(text, found)
     if not found.problems and "\\ud" in text.lower():
         _find_surrogates(found)
-    columns = tuple(dict.fromkeys(key for row in found.rows for key in row))
-    if not found.problems:
-        _find_uneven(found, columns)
     if not found.rows and not found.problems:
         found.problems.append(Problem(name, "holds no rows", fix="Add objects to the list."))
     if found.problems:
         raise DataError(*listed(found.problems))
+    return found
+
+
+def content(found: Rows) -> Content:
+    """The columns of these objects.
+
+    Raises:
+        DataError: for objects whose keys differ.
+    """
+    columns = tuple(dict.fromkeys(key for row in found.rows for key in row))
+    _find_uneven(found, columns)
+    if found.problems:
+        raise DataError(*listed(found.problems))
     return Content(columns, {column: [row[column] for row in found.rows] for column in columns}, found.lines)
+
+
+def single(text: str) -> dict[str, Any] | None:
+    """The object that is the whole file; None where more follows it, or it is none."""
+    start = _skip(text, 0)
+    if text[start : start + 1] != "{":
+        return None
+    try:
+        value, end = _value(text, start)
+    except json.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) and _skip(text, end) >= len(text) else None
 
 
 def _value(text: str, start: int) -> tuple[Any, int]:
@@ -103,7 +125,7 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def _read_lines(text: str, found: _Rows) -> None:
+def _read_lines(text: str, found: Rows) -> None:
     """Reads one value a line; a single object over several lines is no list of rows."""
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip(BLANKS)
@@ -124,14 +146,10 @@ def _read_lines(text: str, found: _Rows) -> None:
             found.add(value, number)
 
 
-def _one_object(text: str, found: _Rows) -> bool:
+def _one_object(text: str, found: Rows) -> bool:
     """True, with the problem kept, where the whole file is one object."""
-    start = _skip(text, 0)
-    try:
-        value, end = _value(text, start)
-    except json.JSONDecodeError:
-        return False
-    if _skip(text, end) < len(text) or not isinstance(value, dict):
+    value = single(text)
+    if value is None:
         return False
     lists = [
         key for key, held in value.items() if isinstance(held, list) and held and isinstance(held[0], dict)
@@ -145,7 +163,7 @@ def _one_object(text: str, found: _Rows) -> bool:
     return True
 
 
-def _read_list(text: str, found: _Rows) -> None:
+def _read_list(text: str, found: Rows) -> None:
     """Reads the values of a list, each with the line it starts on; stops at the first that is broken."""
     at, line, counted = _skip(text, 0) + 1, 1, 0
     try:
@@ -174,7 +192,7 @@ def _lower(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _find_surrogates(found: _Rows) -> None:
+def _find_surrogates(found: Rows) -> None:
     """Names rows with half of a surrogate pair, which no file and no tokenizer can hold."""
     for row, line in zip(found.rows, found.lines, strict=True):
         try:
@@ -184,7 +202,7 @@ def _find_surrogates(found: _Rows) -> None:
             found.problem(line, r"half of a character (a single \ud8.. or \udc.. escape)", fix=fix)
 
 
-def _find_uneven(found: _Rows, columns: tuple[str, ...]) -> None:
+def _find_uneven(found: Rows, columns: tuple[str, ...]) -> None:
     """Names the rows that lack a key that most rows have, and those with a key that most lack."""
     having = Counter(key for row in found.rows for key in row)
     if all(times == len(found.rows) for times in having.values()):

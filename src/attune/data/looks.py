@@ -12,7 +12,7 @@ from typing import Any
 TEXT_NAMES = [  # the likelier first
     "text", "sentence", "review", "tweet", "comment", "message", "content", "body", "utterance", "document",
     "post", "article", "description", "question", "query", "sms", "abstract", "sentence1", "title",
-    "headline",
+    "headline", "seq in",
 ]
 LABEL_NAMES = [
     "label", "labels", "class", "category", "sentiment", "target", "intent", "topic", "emotion", "polarity",
@@ -41,6 +41,14 @@ PAIRS = [
 ]
 KNOWN_NAMES = {*TEXT_NAMES, *LABEL_NAMES, *BESIDE_NAMES, *(name for pair in PAIRS for name in pair)}
 
+NUMBER_NAMES = [
+    "score",
+    "rating",
+    "points",
+    "price",
+    "grade",
+    "similarity",
+]  # of numbers, where values are many
 MOST_LABEL_WORDS = 6  # mean words of a cell; a column with more holds text
 MOST_LABELS = 1000
 MOST_FRACTIONS = 20  # a column with more different fractions holds measurements
@@ -57,6 +65,8 @@ class Look:
     empty: int  # cells without a value
     strings: bool  # every filled cell is a string
     scalars: bool  # every filled cell is a string, a number or a boolean
+    lists: bool  # every filled cell is a list of such; `counts` and `words` are then of what stands in them
+    single: bool  # and every such list holds one
     fractions: int  # different values with a fraction, where all values are numbers
 
     @property
@@ -74,7 +84,12 @@ class Look:
         """Whether the column has at least two values, all short, and values that repeat."""
         most = max(2, min(MOST_LABELS, self.counts.total() // 2))
         few = 2 <= len(self.counts) <= most and self.fractions <= MOST_FRACTIONS
-        return few and self.scalars and not self.like_text and plain(self.name) not in BESIDE_NAMES
+        return (
+            few
+            and (self.scalars or self.lists)
+            and not self.like_text
+            and plain(self.name) not in BESIDE_NAMES
+        )
 
     def shown(self, most: int = 4) -> str:
         """The most frequent values, in order of their names."""
@@ -88,17 +103,25 @@ def look(name: str, cells: Iterable[Any]) -> Look:
     """The look of a column."""
     held = list(cells)
     filled = [cell for cell in held if not is_missing(cell)]
-    counts = Counter(map(label_name, filled))
+    lists = any(isinstance(cell, list) for cell in filled) and all(map(_plain_list, filled))
+    parts = [part for cell in filled for part in cell] if lists else filled
+    counts = Counter(map(label_name, parts))
     numbers = all(map(NUMBER.fullmatch, counts))
     return Look(
         name,
-        words=sum(len(value.split()) * times for value, times in counts.items()) / max(1, len(filled)),
+        words=sum(len(value.split()) * times for value, times in counts.items()) / max(1, len(parts)),
         counts=counts,
         empty=len(held) - len(filled),
         strings=all(isinstance(cell, str) for cell in filled),
         scalars=all(isinstance(cell, (str, int, float)) for cell in filled),
+        lists=lists,
+        single=lists and all(len(cell) == 1 for cell in filled),
         fractions=sum(not float(value).is_integer() for value in counts) if numbers else 0,
     )
+
+
+def _plain_list(cell: Any) -> bool:
+    return isinstance(cell, list) and all(isinstance(part, (str, int, float)) for part in cell)
 
 
 def label_name(value: Any) -> str:

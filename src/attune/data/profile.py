@@ -11,7 +11,7 @@ BARS = 30
 
 
 def profile(texts: Sequence[str], labels: Mapping[str, int]) -> dict[str, Any]:
-    """Rows, how often each label stands in them, and median, 95th percentile and maximum of the words; fit for JSON."""
+    """Rows, how often each label stands in them, and median, 95th percentile and maximum of their words."""
     words = np.fromiter((len(text.split()) for text in texts), np.int64, len(texts))
     return {
         "rows": len(texts),

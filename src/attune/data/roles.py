@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from attune.data import foreign, labels, schemas
 from attune.data.columns import Asked, Choice, Roles, choose_label, choose_pair, choose_text
-from attune.data.looks import MOST_FRACTIONS, Look, look
+from attune.data.looks import LABEL_NAMES, MOST_FRACTIONS, NUMBER_NAMES, Look, look, rank
 from attune.data.problems import count, shown, some
 from attune.data.table import Table
 from attune.errors import DataError, Problem, RecipeError, nearest
 
 __all__ = ["TASKS", "Roles", "infer"]
 
-TASKS = ("classification",)
-SEPARATORS = ",|#;"
-COMBINED = 3  # values made of other values, from which on a cell seems to hold several labels
+TASKS = ("classification", "multilabel", "regression", "tagging", "qa", "similarity")
+KNOWN = {"qa": schemas.qa, "tagging": schemas.tagging, "similarity": schemas.similarity}
+NEEDED = {
+    "qa": "question, context and answers: --text QUESTION --pair CONTEXT --label ANSWERS",
+    "tagging": "words with one tag each, or texts with spans: --text COLUMN --label COLUMN",
+    "similarity": "two texts in each row: --text COLUMN --pair COLUMN",
+}
+FEWEST_MARKS = 3  # columns of 0 and 1 from which on they are labels without being named
 
 
 def infer(
@@ -31,41 +38,103 @@ def infer(
 
     Raises:
         RecipeError: for a task that does not exist.
-        DataError: for a column that is not there or cannot be used, or where it cannot be told which to use.
+        DataError: for a column that is not there or cannot be used, where it cannot be told which to use, and
+            for data of a task that attune cannot learn.
     """
     if task not in ("auto", *TASKS):
         fix = f"{nearest(task, TASKS)} There is: {', '.join(TASKS)}.".strip()
         raise RecipeError(Problem("task.name", "no such task", shown(task), fix))
     asked = Asked(task, text, label, pair)
     _check_names(table, asked)
+    for name, recognise in KNOWN.items():
+        if task in ("auto", name) and (found := recognise(table, asked)):
+            return found
+    if task in KNOWN:
+        what, found_columns = f"no {NEEDED[task].split(':')[0]}", f"the columns {some(table.columns, 20)}"
+        fix = f"For {task} name the columns:{NEEDED[task].split(':')[1]}"
+        raise DataError(Problem(table.path, what, found_columns, fix))
+    if task == "auto" and "auto" in (text, label) and (problem := foreign.problem(table)):
+        raise DataError(problem)
     return _labelled(table, asked)
 
 
 def _labelled(table: Table, asked: Asked) -> Roles:
-    """The roles of texts, or pairs of texts, with labels."""
+    """The roles of texts, or pairs of texts, with labels or numbers."""
     looks = {name: look(name, table.column(name)) for name in table.columns}
     given = asked.of(table.columns)
-    texts = [held for name, held in looks.items() if name not in given]
-    text, pair = choose_pair(texts, asked)
+    text, pair = _texts([held for name, held in looks.items() if name not in given], asked)
+    candidates = [held for name, held in looks.items() if name not in (text.column, pair)]
+    marks = _marks(candidates, given, asked)
+    label = Choice(marks[0]) if marks else Choice(given[0]) if given else choose_label(candidates)
+    if not text.column or not label.column:
+        raise DataError(_undecided(table, text, label, pair))
+    texts = [looks[name] for name in (text.column, pair) if name]
+    reasons = [f"text: {texts[0].name!r} (mean {texts[0].words:.0f} words)"]
+    reasons += [f"pair: {pair!r} (mean {texts[1].words:.0f} words)"] if pair else []
+    say = tuple(filter(None, (text.say, label.say)))
+    if marks:
+        _check_texts(table, texts)
+        reasons.append(f"label: {count(len(marks), 'column')} of 0 and 1 ({some(marks, 4)})")
+        return Roles("multilabel", text.column, tuple(marks), (*reasons, *say), pair)
+    held = looks[label.column]
+    sign = labels.separator(held) if held.scalars and asked.task in ("auto", "multilabel") else ""
+    task = _task(held, sign, bool(pair)) if asked.task == "auto" else asked.task
+    _check_texts(table, texts, _wrong_label(table, held, task))
+    named = _names(table, held, sign) if task in ("classification", "multilabel") else {}
+    why = _why(held, task, sign)
+    roles = Roles(task, text.column, held.name, (*reasons, why, *say), pair, names=named, separator=sign)
+    if not named:
+        return roles
+    return replace(roles, reasons=(*roles.reasons, f"the numbers are named by the list beside {table.name}"))
+
+
+def _texts(looks: Sequence[Look], asked: Asked) -> tuple[Choice, str]:
+    """The column of the text and that of the second one, if there is one."""
+    text, pair = choose_pair(looks, asked)
     if text:
-        chosen_text = Choice(text)
-    else:
-        pair = "" if asked.pair == "auto" else asked.pair
-        others = [held for held in texts if held.name != pair]
-        chosen_text = choose_text(others) if asked.text == "auto" else Choice(asked.text)
-    labels = [held for name, held in looks.items() if name not in (chosen_text.column, pair)]
-    chosen_label = choose_label(labels) if not given else Choice(given[0])
-    if not chosen_text.column or not chosen_label.column:
-        raise DataError(_undecided(table, chosen_text, chosen_label))
-    text_look, label_look = looks[chosen_text.column], looks[chosen_label.column]
-    _check_cells(table, [text_look, *([looks[pair]] if pair else [])], label_look)
-    reasons = (
-        f"text: {text_look.name!r} (mean {text_look.words:.0f} words)",
-        *([f"pair: {pair!r} (mean {looks[pair].words:.0f} words)"] if pair else []),
-        f"label: {label_look.name!r} ({count(len(label_look.counts), 'value')}: {label_look.shown()})",
-        *filter(None, (chosen_text.say, chosen_label.say)),
-    )
-    return Roles("classification", text_look.name, label_look.name, reasons, pair)
+        return Choice(text), pair
+    pair = "" if asked.pair == "auto" else asked.pair
+    others = [held for held in looks if held.name != pair]
+    return (choose_text(others) if asked.text == "auto" else Choice(asked.text)), pair
+
+
+def _marks(looks: Sequence[Look], given: tuple[str, ...], asked: Asked) -> list[str]:
+    """The columns of 0 and 1 that are the labels, named or found."""
+    if len(given) > 1:
+        return list(given)
+    if given or asked.task not in ("auto", "multilabel"):
+        return []
+    marks = [held.name for held in looks if labels.truths(held)]
+    fewest = 2 if asked.task == "multilabel" else FEWEST_MARKS
+    named = [held for held in looks if held.counts and rank(held.name, LABEL_NAMES) >= 0]
+    return marks if len(marks) >= fewest and all(held.name in marks for held in named) else []
+
+
+def _task(label: Look, sign: str, pair: bool) -> str:
+    """What the cells of the label make to learn."""
+    if sign or (label.lists and not label.single):
+        return "multilabel"
+    many = label.fractions > MOST_FRACTIONS or (pair and label.fractions > 1)
+    scored = rank(label.name, NUMBER_NAMES) >= 0 and label.numbers and len(label.counts) > MOST_FRACTIONS
+    return "regression" if many or scored else "classification"
+
+
+def _names(table: Table, label: Look, sign: str) -> dict[str, str]:
+    """What the numbered labels are called in the list beside the file."""
+    values = {part.strip() for value in label.counts for part in (value.split(sign) if sign else [value])}
+    return labels.names(values, table.names)
+
+
+def _why(label: Look, task: str, sign: str) -> str:
+    """What the label holds, in words."""
+    if task == "regression":
+        numbers = sorted(map(float, label.counts))
+        return f"label: {label.name!r} (numbers from {numbers[0]:g} to {numbers[-1]:g})"
+    if sign:
+        parts = {part.strip() for value in label.counts for part in value.split(sign)}
+        return f"label: {label.name!r} ({count(len(parts), 'label')}, joined by {sign!r})"
+    noun = "label" if task == "multilabel" else "value"
+    return f"label: {label.name!r} ({count(len(label.counts), noun)}: {label.shown()})"
 
 
 def _check_names(table: Table, asked: Asked) -> None:
@@ -87,47 +156,46 @@ def _check_names(table: Table, asked: Asked) -> None:
         raise DataError(*problems)
 
 
-def _check_cells(table: Table, texts: Sequence[Look], label: Look) -> None:
-    """Raises for a text that is no text, and for labels that are measurements or several in one cell."""
-    problems = []
+def _check_texts(table: Table, texts: Sequence[Look], *more: Problem | None) -> None:
+    """Raises for a text that is no text, together with what else is wrong."""
+    problems = [problem for problem in more if problem]
     for text in texts:
         if not text.strings:
             what = f"the column {text.name!r} does not hold text only"
             fix = "Name the column that holds the text: --text COLUMN"
             problems.append(Problem(table.path, what, text.shown(3), fix))
-    several = f"the column {label.name!r} holds several labels a row, which is not available yet"
-    if not label.scalars:
-        problems.append(Problem(table.path, several, label.shown(3), "Give one label a row: --label COLUMN"))
-    elif combined := _combined(label):
-        fix = "Keep one label in each row, or name another column: --label COLUMN"
-        problems.append(Problem(table.path, several, some(combined, 3), fix))
-    elif label.fractions > MOST_FRACTIONS:
-        what = f"the column {label.name!r} holds measurements, and regression is not available yet"
-        found = f"{len(label.counts):,} different numbers, such as {label.shown(3)}"
-        fix = "Put the numbers into a few classes, or name another column: --label COLUMN"
-        problems.append(Problem(table.path, what, found, fix))
     if problems:
         raise DataError(*problems)
 
 
-def _combined(label: Look) -> list[str]:
-    """Values such as `4,27` whose parts are values of the column too, where there are several such."""
-    for separator in SEPARATORS:
-        joined = [
-            value
-            for value in label.counts
-            if separator in value and all(part.strip() in label.counts for part in value.split(separator))
-        ]
-        if len(joined) >= COMBINED:
-            return joined
-    return []
+def _wrong_label(table: Table, label: Look, task: str) -> Problem | None:
+    """A label whose cells are not what the task learns."""
+    if task == "regression" and not label.numbers:
+        fix = "Name the column of the numbers: --label COLUMN"
+        return Problem(table.path, f"the column {label.name!r} does not hold numbers", label.shown(3), fix)
+    if task == "classification" and not (label.scalars or label.single):
+        fix = "Learn several labels a row: task.name=multilabel; or name another column: --label COLUMN"
+        return Problem(
+            table.path, f"the column {label.name!r} holds several labels a row", label.shown(3), fix
+        )
+    if task == "multilabel" and not (label.scalars or label.lists):
+        fix = "Write the labels of a row as a list, or name another column: --label COLUMN"
+        return Problem(table.path, f"the column {label.name!r} holds no labels", label.shown(3), fix)
+    if task == "classification" and label.fractions > MOST_FRACTIONS:
+        found = f"{len(label.counts):,} different numbers, such as {label.shown(3)}"
+        fix = "Learn the numbers: task.name=regression; or name another column: --label COLUMN"
+        return Problem(table.path, f"the column {label.name!r} holds measurements", found, fix)
+    return None
 
 
-def _undecided(table: Table, text: Choice, label: Choice) -> Problem:
+def _undecided(table: Table, text: Choice, label: Choice, pair: str) -> Problem:
     """Asks for the columns by the flags that name them, with what could be told already filled in."""
     why = [
         f"{role}: {choice.say}" for role, choice in (("text", text), ("label", label)) if not choice.column
     ]
     what = f"it cannot be told which column is the {' and which the '.join(w.split(':')[0] for w in why)}"
-    fix = f"Say it: --text {text.column or 'COLUMN'} --label {label.column or 'COLUMN'} ({'; '.join(why)})"
+    beside = f" --pair {pair}" if pair else ""
+    fix = f"Say it: --text {text.column or 'COLUMN'}{beside} --label {label.column or 'COLUMN'} ({'; '.join(why)})"
+    if pair and not label.column:
+        fix += "; or task.name=similarity, if the two texts of each row are alike"
     return Problem(table.path, what, f"the columns {some(table.columns, 20)}", fix)

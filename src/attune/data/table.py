@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from pathlib import PurePath
 from typing import Any, NamedTuple
+
+from attune.data import splitnames
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class Table:
         """One row by column name."""
         return {name: column[index] for name, column in self.cells.items()}
 
+    @property
+    def name(self) -> str:
+        """The name of the file for messages, with its folder where that is a split."""
+        return splitnames.shown(self.path)
+
     def place(self, index: int) -> str:
         """Where a row stands: `reviews.csv:12`."""
-        return f"{PurePath(self.path).name}:{self.lines[index]}"
+        return f"{self.name}:{self.lines[index]}"

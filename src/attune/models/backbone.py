@@ -8,7 +8,7 @@ saved as they are.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,11 +26,14 @@ class Backbone(ABC):
     B sequences, T tokens, W wanted positions, H units, C labels.
     """
 
-    note: ClassVar[str] = ""  # a sentence for the user, where something about the family must be said
-
     def __init__(self, model: PreTrainedModel) -> None:
         self.model: Any = model
         self.base: Any = model.base_model
+
+    @property
+    def note(self) -> str:
+        """A sentence for the user, where something about the family must be said."""
+        return ""
 
     @classmethod
     def positions_of(cls, config: Any) -> int:

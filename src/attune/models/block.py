@@ -6,13 +6,32 @@ one place.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Any
 
+import torch
 from torch import Tensor, nn
+from transformers.activations import GELUActivation
 
-from attune.models.attention import attend
+from attune.models.kernels import plain
+from attune.models.kernels.draws import Draw
 from attune.models.stream import Plan
+
+
+@cache
+def compiled() -> ModuleType | None:
+    """The parts on compiled kernels; None where numba is missing, or ATTUNE_KERNELS=0 turns them off."""
+    if os.environ.get("ATTUNE_KERNELS", "1") == "0":
+        return None
+    try:
+        from attune.models.kernels import fused
+    except ImportError:
+        return None
+    return fused
 
 
 @dataclass(frozen=True)
@@ -33,24 +52,66 @@ class Block:
 
     def __call__(self, states: Tensor, plan: Plan) -> Tensor:
         """The layer's result [T, H] at every position of `states` [T, H]."""
-        return self._of(states, states, plan)
+        return self._layer(states, states, plan)
 
     def at(self, states: Tensor, wanted: Tensor, plan: Plan) -> Tensor:
         """The layer's result [W, H] at the wanted positions of `states` [T, H]; `plan` asks for the same ones.
 
         Keys and values need every position; queries, the products after them and the feed-forward do not.
         """
-        return self._of(states.index_select(0, wanted), states, plan)
+        return self._layer(states.index_select(0, wanted), states, plan)
 
-    def _of(self, asked: Tensor, states: Tensor, plan: Plan) -> Tensor:
+    def _layer(self, asked: Tensor, states: Tensor, plan: Plan) -> Tensor:
+        draws = tuple(Draw.of(dropout.p if dropout.training else 0.0) for dropout in self.dropouts)
+        if self._fits(states):
+            return self._fused(compiled(), asked, states, plan, draws)
+        on_weights, on_out, on_down = draws
         q, k, v = (
-            linear(source).view(len(source), -1, self.width)
+            linear(source).unflatten(-1, (-1, self.width))
             for linear, source in ((self.query, asked), (self.key, states), (self.value, states))
         )
-        on_weights, on_out, on_down = self.dropouts
-        dropout = on_weights.p if on_weights.training else 0.0
-        mixed = attend(q, k, v, plan, scaling=self.width**-0.5, dropout=dropout).flatten(1)
-        asked = self.attention_norm(on_out(self.out(mixed)) + asked)
-        fed = self.down(self.activation(self.up(asked)))
-        normed: Tensor = self.norm(on_down(fed) + asked)
-        return normed
+        mixed = plain.attention(q, k, v, plan, self.width**-0.5, on_weights).flatten(1)
+        asked = plain.add_norm(self.out(mixed), asked, self.attention_norm, on_out)
+        return plain.add_norm(self.down(self.activation(self.up(asked))), asked, self.norm, on_down)
+
+    def _fused(
+        self, parts: Any, asked: Tensor, states: Tensor, plan: Plan, draws: tuple[Draw, ...]
+    ) -> Tensor:
+        on_weights, on_out, on_down = draws
+        linear, norm = parts.Linear.apply, self.attention_norm
+        q, k, v = (
+            linear(source, layer.weight, layer.bias)
+            for layer, source in ((self.query, asked), (self.key, states), (self.value, states))
+        )
+        heads = q.shape[1] // self.width
+        mixed = parts.Attention.apply(q, k, v, plan, heads, self.width**-0.5, on_weights)
+        mixed = linear(mixed, self.out.weight, None)
+        asked = parts.AddNorm.apply(mixed, self.out.bias, asked, norm.weight, norm.bias, norm.eps, on_out)
+        fed, norm = parts.FeedForward.apply(asked, self.up.weight, self.up.bias, self.down.weight), self.norm
+        made: Tensor = parts.AddNorm.apply(
+            fed, self.down.bias, asked, norm.weight, norm.bias, norm.eps, on_down
+        )
+        return made
+
+    def _fits(self, states: Tensor) -> bool:
+        """True where the compiled kernels do what the modules would: training in float32 on a CPU."""
+        return (
+            states.device.type == "cpu"
+            and states.dtype == torch.float32
+            and torch.is_grad_enabled()
+            and self.dropouts[0].training
+            and self._is_gelu()
+            and all(type(part) is nn.Linear and part.bias is not None for part in self._linears())
+            and compiled() is not None
+        )
+
+    def _is_gelu(self) -> bool:
+        given: Any = self.activation
+        return (
+            given is nn.functional.gelu
+            or (type(given) is nn.GELU and given.approximate == "none")
+            or (type(given) is GELUActivation and given.act is nn.functional.gelu)
+        )
+
+    def _linears(self) -> tuple[nn.Linear, ...]:
+        return self.query, self.key, self.value, self.out, self.up, self.down

@@ -26,7 +26,7 @@ def page(run: Path) -> str:
     """The report of a run as HTML."""
     from attune.report.content import content
 
-    text = _environment().get_template("page.html.jinja").render(content(run))
+    text: str = _environment().get_template("page.html.jinja").render(content(run))
     return text.encode("utf-8", "replace").decode("utf-8")  # texts of users may hold half a surrogate pair
 
 

@@ -26,7 +26,7 @@ def _main(folder: Folder) -> dict[str, Any] | None:
     entry = (folder.metrics.get("test") or folder.metrics.get("valid") or {}).get(metric)
     if not entry:
         return None
-    name = scores.name(metric)
+    name = wording.metric_name(metric)
     curve = [value for _, value in evaluated(folder, metric)]
     return {
         "name": f"{name[:1].upper()}{name[1:]}",
@@ -58,7 +58,7 @@ def _beside(folder: Folder) -> list[dict[str, Any]]:
     metrics = [metric for metric in kind_of(folder).cards if metric != main and entries.get(metric)]
     found = []
     for metric in metrics[:MOST]:
-        name = scores.name(metric)
+        name = wording.metric_name(metric)
         lower = "lower is better, " if scores.lower_is_better(metric) else ""
         found.append(
             {

@@ -78,7 +78,7 @@ def forest(folder: Folder) -> dict[str, Any] | None:
         return None
     scale = strips.shared_scale([entry for _, entry, _ in shown])
     return {
-        "metric": scores.name(metric),
+        "metric": wording.metric_name(metric),
         "scale": strips.scale_strip(scale),
         "rows": [
             {
@@ -135,7 +135,7 @@ def _metric_row(metric: str, columns: list[tuple[str, Any]], notes: list[str]) -
                 "note": _noted(scores.note(entry), notes),
             }
         )
-    return {"name": scores.name(metric), "lower": lower, "cells": cells}
+    return {"name": wording.metric_name(metric), "lower": lower, "cells": cells}
 
 
 def _noted(note: str, notes: list[str]) -> int | None:

@@ -36,7 +36,7 @@ def seen(folder: Folder) -> dict[str, Any] | None:
     """The view data of the section with right examples, or None where there are none."""
     if kind_of(folder).name not in ("entities", "tags") or not folder.right:
         return None
-    items = []
+    items: list[dict[str, Any]] = []
     for record in folder.right:
         text = str(record.get("text") or "")
         said = spans(record.get("predicted"), text) or tagged(record, "predicted")

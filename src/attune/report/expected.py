@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attune.metrics.scales import scale
 from attune.report import scores, wording
 from attune.report.folder import Folder, finite
 from attune.report.kinds import Kind, kind_of
@@ -19,11 +20,11 @@ HUNDRED = {
     "tags": ("overall_accuracy", "Of 100 words in new texts like these, about {} would get the right tag."),
     "qa": ("exact_match", "Of 100 new questions like these, about {} would be answered word for word."),
     "retrieval": (
-        "recall_at_1",
+        "recall@1",
         "Of 100 texts like these, about {} would find their own partner before all others of the test.",
     ),
 }
-SAME = {"overall_accuracy": "accuracy", "recall_at_1": "recall@1"}  # other names of the same measure
+SAME = {"overall_accuracy": "accuracy"}  # other names of the same measure
 
 
 def sentences(folder: Folder, metric: str, split: str) -> list[str]:
@@ -39,7 +40,7 @@ def _hundred(kind: Kind, entries: dict[str, Any]) -> str:
     share = _value(entries, metric, SAME.get(metric, ""))
     if share is None:
         return ""
-    whole = scores.scale_of(metric).high
+    whole = scale(metric).high
     return told.format(round(100 * share / whole))
 
 
@@ -72,7 +73,7 @@ def _meaning(metric: str, kind: Kind) -> str:
         return ""
     plain = ("share", "balance", "mean", "chance", "typical", "agreement", "penalty")
     verb = "is the" if told.startswith(plain) else "tells" if told.startswith("how") else "is"
-    name = scores.name(metric)
+    name = wording.metric_name(metric)
     return f"{name[0].upper()}{name[1:]} {verb} {told}" + (f"; {best}." if best else ".")
 
 

@@ -97,7 +97,7 @@ KINDS = {
             learns="learns which texts belong together",
             labels="Pairs",
             quality="How soon the right partner comes",
-            cards=("recall_at_1", "recall@1", "recall_at_10", "recall@10"),
+            cards=("recall@1", "recall@10"),
         ),
     )
 }

@@ -9,6 +9,8 @@ from attune.report import charts, scores, wording
 from attune.report.folder import Folder, finite
 from attune.report.verdict import main_metric
 
+LOSS = "log_loss"  # the metric of the validation rows that the training loss is comparable with
+
 
 def learning(folder: Folder) -> dict[str, Any]:
     """The view data of the section."""
@@ -17,13 +19,15 @@ def learning(folder: Folder) -> dict[str, Any]:
     last = folder.steps[-1]["step"] if folder.steps else None
     stopped = last if folder.run.get("stopped_early") else None
     train = charts.Line("training loss", "a", series(folder.steps, "loss"))
-    valid = charts.Line("validation loss", "b", evaluated(folder, "loss"), dots=True)
-    scored = charts.Line(f"validation {scores.name(metric)}", "b", evaluated(folder, metric), dots=True)
+    valid = charts.Line("validation loss", "b", evaluated(folder, LOSS), dots=True)
+    scored = charts.Line(
+        f"validation {wording.metric_name(metric)}", "b", evaluated(folder, metric), dots=True
+    )
     return {
         "sentences": _sentences(folder, metric, best),
         "loss": charts.curves([train, valid], "loss", best, stopped),
         "has_valid_loss": bool(valid.points),
-        "score": charts.curves([scored], scores.name(metric), best, stopped),
+        "score": charts.curves([scored], wording.metric_name(metric), best, stopped),
         "score_name": scored.name,
         "stopped": stopped is not None and stopped != best,
         "evaluations": _table(folder, metric, best),
@@ -57,14 +61,14 @@ def _sentences(folder: Folder, metric: str, best: int | None) -> list[str]:
         f"{wording.counted(last['step'], 'step')} ({last.get('epoch', 0):.1f} passes over the rows)."
     ]
     if best is not None:
-        name = scores.name(metric)
+        name = wording.metric_name(metric)
         sentences.append(
             f"The weights of step {wording.count(best)}, the best by validation {name}, were kept."
         )
     if folder.run.get("stopped_early"):
         reason = str(folder.run.get("reason") or "the score no longer rose").removeprefix("stopped early: ")
         sentences.append(f"Training stopped early: {reason}.")
-    losses = dict(evaluated(folder, "loss"))
+    losses = dict(evaluated(folder, LOSS))
     after = [loss for step, loss in losses.items() if best is not None and step > best]
     if best in losses and after and after[-1] > 1.03 * losses[best]:
         sentences.append(
@@ -81,7 +85,7 @@ def _table(folder: Folder, metric: str, best: int | None) -> list[dict[str, Any]
             "step": wording.count(event["step"]),
             "epoch": wording.score(event.get("epoch"), 1),
             "train": wording.score(train.get(event["step"])),
-            "loss": wording.score((event.get("metrics") or {}).get("loss")),
+            "loss": wording.score((event.get("metrics") or {}).get(LOSS)),
             "score": scores.written(metric, (event.get("metrics") or {}).get(metric)),
             "best": event["step"] == best,
         }

@@ -97,7 +97,7 @@ def _matching(folder: Folder) -> dict[str, Any] | None:
     told = (folder.details.get("test") or {}).get("matching") or {}
     lines, f1s = [], {}
     for scheme, words in SCHEMES.items():
-        of_scheme = told.get(scheme) if isinstance(told.get(scheme), dict) else {}
+        of_scheme = told.get(scheme) or {}
         found = {
             measure: (entries.get(f"{scheme}_{measure}") or {}).get("value", of_scheme.get(measure))
             for measure in ("precision", "recall", "f1")

@@ -1,4 +1,4 @@
-"""How the scores of each metric are named, explained and written; its scale is that of `metrics.scales`."""
+"""How the scores of each metric are explained and written; their scale is that of `metrics.scales`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from attune.metrics.scales import SCALES, Scale, scale
+from attune.metrics.scales import SCALES, scale
 from attune.report import wording
 from attune.report.folder import finite
 from attune.report.kinds import Kind
@@ -56,7 +56,6 @@ EXPLAINED = {
     "mrr": "mean of 1 / place of the right partner among all texts of the test",
     "recall": "share of the texts whose right partner is among the {k} nearest",
 }
-NAMES = {"ece": "calibration error (ECE)"}
 BASELINES = {
     "majority": "the majority class",
     "tfidf_logreg": "TF-IDF + logistic regression",
@@ -70,11 +69,6 @@ BASELINES = {
     "no_answer": "never an answer",
     "token_overlap": "the overlap of words",
 }
-
-
-def name(metric: str) -> str:
-    """The name of a metric as people write it."""
-    return NAMES.get(metric, scale_of(metric).words)
 
 
 def baseline(key: str) -> str:
@@ -97,23 +91,18 @@ def explained(metric: str, kind: Kind) -> str:
 
 def nearest(metric: str) -> str:
     """The k of recall among the k nearest; empty for other metrics."""
-    found = re.fullmatch(r"recall(?:@|_at_)(\d+)", metric)
+    found = re.fullmatch(r"recall@(\d+)", metric)
     return found[1] if found else ""
-
-
-def scale_of(metric: str) -> Scale:
-    """The scale of a metric; `recall_at_5` is `recall@5`."""
-    return scale(re.sub(r"^recall_at_(\d+)$", r"recall@\1", metric))
 
 
 def lower_is_better(metric: str) -> bool:
     """Whether the metric is an error."""
-    return metric == "loss" or scale_of(metric).lower_is_better
+    return scale(metric).lower_is_better
 
 
 def perfect(metric: str) -> str:
     """What the best value is, as the end of a sentence; empty where nothing bounds it."""
-    of = scale_of(metric)
+    of = scale(metric)
     if lower_is_better(metric):
         return "lower is better, 0 is perfect"
     if not math.isfinite(of.high):
@@ -124,8 +113,7 @@ def perfect(metric: str) -> str:
 def order(metric: str) -> tuple[int, str]:
     """The place of a metric in a list: that of `metrics.scales`, unknown ones last."""
     known = list(SCALES)
-    plain = re.sub(r"^recall_at_(\d+)$", r"recall@\1", metric)
-    return (known.index(plain) if plain in SCALES else len(known), metric)
+    return (known.index(metric) if metric in SCALES else len(known), metric)
 
 
 def written(metric: str, value: Any, digits: int = 3) -> str:
@@ -151,7 +139,7 @@ def note(entry: Mapping[str, Any]) -> str:
 
 
 def _digits(metric: str, value: Any, digits: int) -> int:
-    if scale_of(metric).high == 100:
+    if scale(metric).high == 100:
         return max(0, digits - 2) or 1
     if finite(value) and abs(value) >= 10:  # errors in the unit of large numbers
         return 1 if abs(value) < 1000 else 0

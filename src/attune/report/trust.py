@@ -6,6 +6,7 @@ import math
 import shlex
 from typing import Any
 
+from attune.metrics.scales import scale
 from attune.report import scores, wording
 from attune.report.calibration import overconfidence
 from attune.report.folder import Folder, finite
@@ -64,10 +65,10 @@ def _small_test(folder: Folder) -> str:
     entry = (folder.metrics.get("test") or {}).get(metric) or {}
     if not (finite(entry.get("low")) and finite(entry.get("high"))):
         return ""
-    scale = scores.scale_of(metric)
+    of = scale(metric)
     width, wide = (
         entry["high"] - entry["low"],
-        WIDE * (scale.high if math.isfinite(scale.high) else abs(entry["value"])),
+        WIDE * (of.high if math.isfinite(of.high) else abs(entry["value"])),
     )
     if width <= wide or wide <= 0:
         return ""
@@ -80,9 +81,8 @@ def _small_test(folder: Folder) -> str:
         else ""
     )
     low, high = (scores.written(metric, entry[side], 2) for side in ("low", "high"))
-    return (
-        f"The test set is small: {scores.name(metric)} is only known to lie between {low} and {high}.{more}"
-    )
+    known = f"{wording.metric_name(metric)} is only known to lie between {low} and {high}"
+    return f"The test set is small: {known}.{more}"
 
 
 def _not_better(folder: Folder) -> str:

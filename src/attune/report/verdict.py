@@ -48,7 +48,7 @@ def verdict(folder: Folder) -> dict[str, Any]:
         "tone": tone,
         "icon": TONES[tone][0],
         "badge": TONES[tone][1],
-        "metric": _headed(scores.name(metric)),
+        "metric": _headed(wording.metric_name(metric)),
         "value": scores.written(metric, entry.get("value"), 2),
         "interval": scores.interval(metric, entry, 2),
         "rest": f"on {wording.counted(entry.get('n') or 0, f'{held_out} {row}')}{_clause(comparison)}",
@@ -134,4 +134,4 @@ def _comparison(entry: dict[str, Any]) -> str:
         return f"{told[0].upper()}{told[1:]}."
     metric, baseline = str(entry.get("metric")), scores.baseline(str(entry.get("baseline")))
     size = f"{scores.change(metric, entry.get('difference'))} {scores.interval(metric, entry)}"
-    return f"Difference in {scores.name(metric)} to {baseline}: {size} ({wording.chance(entry.get('p'))})."
+    return f"Difference in {wording.metric_name(metric)} to {baseline}: {size} ({wording.chance(entry.get('p'))})."

@@ -6,10 +6,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from attune.metrics.scales import scale
 from attune.report.folder import finite
 
 NONE = "\N{EN DASH}"
+METRICS = {"ece": "calibration error (ECE)"}  # where the page says more than `metrics.scales`
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
+
+
+def metric_name(metric: str) -> str:
+    """The name of a metric as people write it."""
+    return METRICS.get(metric, scale(metric).words)
 
 
 def score(value: Any, digits: int = 3) -> str:

@@ -136,11 +136,12 @@ class Task(ABC, Generic[O]):
     def score(self, gold: Any, predictions: Any) -> dict[str, float]:
         """Every metric of these predictions, `main_metric` among them."""
         found = self.scores(self.statistics(gold, predictions).sum(0))
-        return {name: float(value) for name, value in found.items()}
+        return {name: float(value) for name, value in found.items() if np.isfinite(value)}
 
     def measured(self, gold: Any, predictions: Any, *, seed: int) -> dict[str, Interval]:
-        """Every metric with its 95 % interval."""
-        return sums.of_sums(self.statistics(gold, predictions), self.scores, seed=seed)
+        """Every metric that these rows have, with its 95 % interval."""
+        found = sums.of_sums(self.statistics(gold, predictions), self.scores, seed=seed)
+        return {name: bound for name, bound in found.items() if np.isfinite(bound.value)}
 
     def compared(self, gold: Any, ours: Any, theirs: Any, *, metric: str, seed: int) -> Difference:
         """How much better `ours` is than `theirs` on the same rows."""

@@ -107,12 +107,12 @@ class Classification(base.Task[Options]):
 
     def certain(self, gold: np.ndarray) -> np.ndarray:
         """Probability 1 for these labels, [N, C]."""
-        return np.eye(len(self.labels))[gold]
+        return np.asarray(np.eye(len(self.labels))[gold])
 
     def statistics(self, gold: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """[N, C * C] the cell of the confusion matrix that each row falls into."""
         cells = gold * len(self.labels) + predictions.argmax(1)
-        return np.eye(len(self.labels) ** 2)[cells]
+        return np.asarray(np.eye(len(self.labels) ** 2)[cells])
 
     def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """The metrics that count labels."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from attune.data.table import Table
+from attune.metrics import intervals, sums
 from attune.metrics import multilabel as metrics
 from attune.models.backbone import Backbone
 from attune.models.tokens import TextEncoder
@@ -44,9 +45,7 @@ class Multilabel(base.Task[Options]):
     shown = ("f1_macro", "f1_micro", "subset_accuracy", "hamming_loss", "average_precision")
     Options = Options
 
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-        self.thresholds: np.ndarray | None = None  # [C], decided on the validation rows
+    thresholds: np.ndarray | None = None  # [C], decided on the validation rows
 
     def learn(self, rows: Table) -> None:
         """Takes every label that a row has, sorted by name (by value where all are whole numbers)."""
@@ -110,7 +109,10 @@ class Multilabel(base.Task[Options]):
 
     def state(self) -> dict[str, Any]:
         """Labels and thresholds."""
-        return {**super().state(), "thresholds": None if self.thresholds is None else self.thresholds.tolist()}
+        return {
+            **super().state(),
+            "thresholds": None if self.thresholds is None else self.thresholds.tolist(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes back what `state` gave."""
@@ -136,6 +138,13 @@ class Multilabel(base.Task[Options]):
         found = super().score(gold, predictions)
         return {**found, "average_precision": metrics.average_precision(gold, predictions)}
 
+    def measured(
+        self, gold: np.ndarray, predictions: np.ndarray, *, seed: int
+    ) -> dict[str, intervals.Interval]:
+        """Every metric with its interval."""
+        ranking = sums.of_weights(len(gold), metrics.ranking(gold, predictions), seed=seed)
+        return {**super().measured(gold, predictions, seed=seed), **ranking}
+
     def severity(self, gold: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """How far off the probabilities of the wrong decisions are, summed over them."""
         wrong = self.decided(predictions) != gold.astype(bool)
@@ -145,7 +154,7 @@ class Multilabel(base.Task[Options]):
         """Scores of each label."""
         thresholds = [] if self.thresholds is None else self.thresholds.tolist()
         return {
-            "per_class": metrics.per_label(gold, self.decided(predictions), self.labels),
+            "per_class": metrics.per_label(self.statistics(gold, predictions).sum(0), self.labels),
             "thresholds": dict(zip(self.labels, thresholds, strict=False)),
         }
 

@@ -74,10 +74,8 @@ class QA(base.Task[Options]):
     long_texts = "windows"
     Options = Options
 
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-        self.unanswerable = False
-        self.threshold = 0.0  # how far "no answer" must be ahead of the best place to be told
+    unanswerable = False  # whether a question may have no answer
+    threshold = 0.0  # how far "no answer" must be ahead of the best place to be told
 
     def learn(self, rows: Table) -> None:
         """Whether there are questions without an answer."""
@@ -111,7 +109,9 @@ class QA(base.Task[Options]):
                 read.update(part.tolist())
                 windows.append((first, offsets[part], contexts[row]))
                 targets.append(_target(offsets[part], first, gold[row] if gold is not None else []))
-            made.append(Encoded(pieces, len(asked) + len(ids), len(asked) + len(read), encoder.pair.size, kinds))
+            made.append(
+                Encoded(pieces, len(asked) + len(ids), len(asked) + len(read), encoder.pair.size, kinds)
+            )
         sequences = collected(made, unknown=encoder.tokenizer.unk_token_id)
         shares = 1.0 / np.bincount(sequences.rows, minlength=len(rows))[sequences.rows]
         return one_each(sequences, np.asarray(targets, np.int64).reshape(-1, 2), shares, windows)
@@ -138,9 +138,7 @@ class QA(base.Task[Options]):
             for part, window in zip(parts, windows, strict=True)
         ]
 
-    def _places(
-        self, scores: np.ndarray, first: int, offsets: np.ndarray, context: str
-    ) -> Iterator[Place]:
+    def _places(self, scores: np.ndarray, first: int, offsets: np.ndarray, context: str) -> Iterator[Place]:
         """The combinations of the best starts and ends in a window, best first."""
         inner = scores[first : first + len(offsets)]
         if not len(inner):
@@ -191,7 +189,9 @@ class QA(base.Task[Options]):
         """The first of these answers of each row, and nothing else."""
         none = Found([], 0.0)
         sure = [
-            Place(1e6, int(a[0]["start"]), int(a[0]["start"]) + len(a[0]["text"]), str(a[0]["text"])) if a else None
+            Place(1e6, int(a[0]["start"]), int(a[0]["start"]) + len(a[0]["text"]), str(a[0]["text"]))
+            if a
+            else None
             for a in gold
         ]
         return [none if place is None else Found([place], -1e6) for place in sure]
@@ -199,9 +199,10 @@ class QA(base.Task[Options]):
     def settle(self, gold: Any, predictions: Sequence[Found]) -> None:
         """Chooses the threshold, where there are questions without an answer."""
         if self.unanswerable:
-            leads = [p.none - p.places[0].score if p.places else np.inf for p in predictions]
+            leads = [p.none - p.places[0].score if p.places else 1e6 for p in predictions]
             best = [p.places[0].text if p.places else "" for p in predictions]
-            self.threshold = metrics.threshold(_texts(gold), best, np.asarray(leads))
+            counted = metrics.statistics(_texts(gold), best)
+            self.threshold, _ = metrics.threshold(counted, best, np.asarray(leads), metric="f1")
 
     def state(self) -> dict[str, Any]:
         """Whether a question may have no answer, and the threshold for saying so."""
@@ -227,9 +228,9 @@ class QA(base.Task[Options]):
     def severity(self, gold: Any, predictions: Sequence[Found]) -> np.ndarray:
         """How little of the answer is right, by how sure the model was of it."""
         told = self.texts(predictions)
-        wrong = [1.0 - metrics.f1(text, truth) for text, truth in zip(told, _texts(gold), strict=True)]
+        right = metrics.statistics(_texts(gold), told)[:, 2]
         sure = [self.answer(found, {}).probability for found in predictions]
-        return np.asarray(wrong) * np.asarray(sure)
+        return np.asarray((1.0 - right) * np.asarray(sure))
 
     def examples(self) -> dict[str, Any]:
         """An answer at the beginning, at the end, far behind in a long context, and none."""
@@ -261,7 +262,9 @@ def _target(offsets: np.ndarray, first: int, answers: Sequence[dict[str, Any]]) 
 
 def _merged(windows: Sequence[Found]) -> Found:
     places = sorted((place for found in windows for place in found.places), key=lambda place: -place.score)
-    kept = {(place.begin, place.end): place for place in reversed(places)}  # a place of two windows counts once
+    kept = {
+        (place.begin, place.end): place for place in reversed(places)
+    }  # a place of two windows counts once
     best = sorted(kept.values(), key=lambda place: -place.score)[:BEST]
     return Found(best, min((found.none for found in windows), default=0.0))
 

@@ -7,6 +7,7 @@ back to the numbers' own scale: plain transformers then answers in it too.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,9 +51,8 @@ class Regression(base.Task[Options]):
     labels = ("number",)
     Options = Options
 
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-        self.mean, self.scale, self.low, self.high = 0.0, 1.0, 0.0, 0.0
+    mean, scale = 0.0, 1.0  # of the training numbers, until the head holds them
+    low, high = 0.0, 0.0  # their range
 
     def learn(self, rows: Table) -> None:
         """Takes mean, spread and range of the training numbers."""
@@ -67,7 +67,7 @@ class Regression(base.Task[Options]):
     def counts(self, gold: np.ndarray) -> dict[str, int]:
         """Rows in each of at most eight ranges of the numbers."""
         counted, edges = np.histogram(gold, bins=min(8, len(np.unique(gold))))
-        names = [f"{low:.3g} to {high:.3g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+        names = [f"{low:.3g} to {high:.3g}" for low, high in itertools.pairwise(edges)]
         return {name: int(n) for name, n in zip(names, counted, strict=True)}
 
     def encode(self, rows: Table, encoder: TextEncoder, gold: np.ndarray | None = None) -> Features:
@@ -121,7 +121,7 @@ class Regression(base.Task[Options]):
     def _rounded(self, predictions: np.ndarray) -> np.ndarray:
         if not self.options.ordinal:
             return predictions
-        return np.clip(np.rint(predictions), self.low, self.high)
+        return np.asarray(np.clip(np.rint(predictions), self.low, self.high))
 
     def certain(self, gold: np.ndarray) -> np.ndarray:
         """These numbers, [N]."""
@@ -129,7 +129,8 @@ class Regression(base.Task[Options]):
 
     def statistics(self, gold: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """What `metrics.numbers.statistics` sums."""
-        return metrics.statistics(gold, self._rounded(predictions))
+        grades = (int(self.low), int(self.high)) if self.options.ordinal else None
+        return metrics.statistics(gold, predictions, grades=grades)
 
     def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Correlations and errors."""
@@ -137,7 +138,7 @@ class Regression(base.Task[Options]):
 
     def severity(self, gold: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """The absolute error."""
-        return np.abs(self._rounded(predictions) - gold)
+        return np.asarray(np.abs(self._rounded(predictions) - gold))
 
     def details(self, gold: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
         """Pairs of true and predicted numbers for a plot, 1,000 at most."""

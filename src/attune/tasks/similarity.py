@@ -45,11 +45,11 @@ class Compared:
 
 @dataclass(frozen=True)
 class Vectors:
-    """The unit vectors of rows: [N, H] of each part, dense or sparse; of one row when indexed."""
+    """The unit vectors of rows: [N, H] of each part; of one row when indexed."""
 
-    text: Any
-    pair: Any
-    negative: Any = None
+    text: np.ndarray
+    pair: np.ndarray
+    negative: np.ndarray | None = None
 
     def __len__(self) -> int:
         return int(self.text.shape[0])
@@ -61,8 +61,7 @@ class Vectors:
     @property
     def cosines(self) -> np.ndarray:
         """[N] of text and pair."""
-        product = self.text.multiply(self.pair) if hasattr(self.text, "multiply") else self.text * self.pair
-        return np.asarray(product.sum(axis=1), np.float64).ravel()
+        return np.asarray((self.text * self.pair).sum(axis=1), np.float64)
 
 
 class Similarity(base.Task[Options]):
@@ -73,9 +72,7 @@ class Similarity(base.Task[Options]):
     whole_step = True
     Options = Options
 
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-        self.scored = True
+    scored = True  # whether the pairs have scores
 
     @property
     def main_metric(self) -> str:  # type: ignore[override]
@@ -85,7 +82,7 @@ class Similarity(base.Task[Options]):
     @property
     def shown(self) -> tuple[str, ...]:  # type: ignore[override]
         """The metrics that the terminal shows."""
-        return ("spearmanr", "pearson") if self.scored else ("mrr", "recall_at_1", "recall_at_5", "recall_at_10")
+        return ("spearmanr", "pearson") if self.scored else ("mrr", "recall@1", "recall@5", "recall@10")
 
     def learn(self, rows: Table) -> None:
         """Whether pairs have scores."""
@@ -159,9 +156,9 @@ class Similarity(base.Task[Options]):
         pair = np.stack([cosines, np.sqrt(np.maximum(0.0, 1 - cosines**2))], 1)
         return Vectors(np.tile([1.0, 0.0], (len(gold), 1)), pair)
 
-    def by_vectors(self, made: dict[str, Any]) -> Vectors:
-        """Predictions from unit vectors by part."""
-        return Vectors(**made)
+    def by_vectors(self, text: np.ndarray, pair: np.ndarray) -> Vectors:
+        """Predictions from unit vectors [N, H]."""
+        return Vectors(text, pair)
 
     def state(self) -> dict[str, Any]:
         """Whether pairs have scores."""
@@ -176,7 +173,7 @@ class Similarity(base.Task[Options]):
         """Sums for the correlations, or the reciprocal rank and hits of each row's partner."""
         if self.scored:
             return numbers.statistics(gold, predictions.cosines)
-        return retrieval.statistics(predictions.text, predictions.pair, predictions.negative)
+        return retrieval.statistics(retrieval.ranks(predictions.text, predictions.pair))
 
     def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Correlations with the scores, or recall among all partners of the rows."""
@@ -188,8 +185,9 @@ class Similarity(base.Task[Options]):
     def severity(self, gold: np.ndarray, predictions: Vectors) -> np.ndarray:
         """How far a pair's place among the cosines is from its place among the scores, or a missed partner."""
         if not self.scored:
-            return 1.0 - retrieval.reciprocal_ranks(predictions.text, predictions.pair, predictions.negative)
-        return np.abs(numbers.ranks(predictions.cosines) - numbers.ranks(gold)) / max(len(gold), 1)
+            return np.asarray(1.0 - 1.0 / retrieval.ranks(predictions.text, predictions.pair))
+        apart = numbers.mean_ranks(predictions.cosines) - numbers.mean_ranks(gold)
+        return np.asarray(np.abs(apart) / max(len(gold), 1))
 
     def details(self, gold: np.ndarray, predictions: Vectors) -> dict[str, Any]:
         """Pairs of score and cosine for a plot, 1,000 at most."""

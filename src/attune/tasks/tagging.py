@@ -7,6 +7,7 @@ allowed steps). Characters of an entity always slice to its text.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from attune.data.table import Table
-from attune.metrics import spans as metrics
+from attune.metrics import spans, tags
 from attune.models.backbone import Backbone
 from attune.models.tokens import Encoded, TextEncoder, collected
 from attune.tasks import base
@@ -70,20 +71,20 @@ class Tagging(base.Task[Options]):
 
     def learn(self, rows: Table) -> None:
         """Takes every tag of the rows; an entity that only ever begins gets its inside tag too."""
-        names = {tag for tags in rows.column("label") for tag in tags}
+        names = {tag for row in rows.column("label") for tag in row}
         names |= {f"I-{name[2:]}" for name in names if name.startswith("B-")}
         names |= {OUTSIDE} if any(name.startswith("B-") for name in names) else set()
         self.labels = tuple(sorted(names, key=lambda name: (name != OUTSIDE, name[2:], name)))
 
     def gold(self, rows: Table) -> list[list[str]]:
         """The tags of each row's words."""
-        return [list(tags) for tags in rows.column("label")]
+        return [list(row) for row in rows.column("label")]
 
     def counts(self, gold: Sequence[Sequence[str]]) -> dict[str, int]:
         """Entities of each type, or words of each tag."""
         counted: Counter[str] = Counter()
-        for tags in gold:
-            counted.update(tags if not self.entities else (kind for kind, _, _ in metrics.entities(tags)))
+        for row in gold:
+            counted.update(row if not self.entities else (kind for kind, _, _ in spans.entities(row)))
         return dict(counted)
 
     def encode(self, rows: Table, encoder: TextEncoder, gold: Any = None) -> Features:
@@ -142,7 +143,7 @@ class Tagging(base.Task[Options]):
         read = np.bincount(flat, minlength=len(total))
         total[read == 0, 0] = 1.0
         total /= np.maximum(read, 1)[:, None]
-        return [total[begin:end] for begin, end in zip(starts[:-1], starts[1:], strict=True)]
+        return [total[begin:end] for begin, end in itertools.pairwise(starts)]
 
     def tags(self, prediction: np.ndarray) -> list[str]:
         """The most probable tags of a row's words, in the scheme."""
@@ -155,22 +156,22 @@ class Tagging(base.Task[Options]):
 
     def answer(self, prediction: np.ndarray, row: dict[str, Any]) -> Tagged:
         """The entities with their characters, or the tags."""
-        tags = self.tags(prediction)
-        return Tagged(self._read(tags, row, prediction.max(1) if len(prediction) else None), tags)
+        told = self.tags(prediction)
+        return Tagged(self._read(told, row, prediction.max(1) if len(prediction) else None), told)
 
     def told(self, gold: Sequence[str], row: dict[str, Any]) -> list[Any]:
         """The true entities, or the true tags."""
         return self._read(list(gold), row, None)
 
-    def _read(self, tags: list[str], row: dict[str, Any], sure: np.ndarray | None) -> list[Any]:
+    def _read(self, told: list[str], row: dict[str, Any], sure: np.ndarray | None) -> list[Any]:
         if not self.entities:
-            return tags
+            return told
         found = []
-        for kind, first, end in metrics.entities(tags):
-            begin, stop = row["words"][first][0], row["words"][end - 1][1]
+        for kind, first, last in spans.entities(told):
+            begin, stop = row["words"][first][0], row["words"][last][1]
             entity = {"type": kind, "start": begin, "end": stop, "text": row["text"][begin:stop]}
             if sure is not None:
-                entity["probability"] = round(float(sure[first:end].min()), 6)
+                entity["probability"] = round(float(sure[first : last + 1].min()), 6)
             found.append(entity)
         return found
 
@@ -178,43 +179,52 @@ class Tagging(base.Task[Options]):
         """Probability 1 for these tags; one that train does not have is taken for the first label."""
         index = {name: place for place, name in enumerate(self.labels)}
         hot = np.eye(len(self.labels))
-        return [hot[[index.get(tag, 0) for tag in tags]].reshape(-1, len(self.labels)) for tags in gold]
+        return [hot[[index.get(tag, 0) for tag in row]].reshape(-1, len(self.labels)) for row in gold]
 
     def statistics(self, gold: Any, predictions: Any) -> np.ndarray:
-        """What `metrics.spans` counts of each row."""
+        """What `metrics.spans` (or `metrics.tags`) counts of each row."""
         told = [self.tags(prediction) for prediction in predictions]
         if self.entities:
-            return metrics.statistics(gold, told, self.types)
-        return metrics.tag_statistics(gold, told, self.labels)
+            return spans.statistics(gold, told, self._types(gold))
+        return tags.statistics(gold, told, self._names(gold))
 
     def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Scores of whole entities, or of tags."""
-        return metrics.scores(totals) if self.entities else metrics.tag_scores(totals)
+        if self.entities:
+            return spans.scores(totals)
+        found = tags.scores(totals)
+        return {"overall_accuracy": found.pop("accuracy"), **found}
 
-    @property
-    def types(self) -> tuple[str, ...]:
-        """The types of entities."""
-        return tuple(sorted({name[2:] for name in self.labels if name != OUTSIDE}))
+    def _types(self, gold: Any) -> list[str]:
+        """The types of entities in train or in these rows."""
+        return sorted({name[2:] for name in self.labels if name != OUTSIDE} | set(spans.types_of(gold)))
+
+    def _names(self, gold: Any) -> list[str]:
+        """The tags in train or in these rows."""
+        return [*self.labels, *sorted({tag for row in gold for tag in row} - set(self.labels))]
 
     def severity(self, gold: Any, predictions: Any) -> np.ndarray:
         """Entities that are wrong or missing, or words with a wrong tag."""
         told = [self.tags(prediction) for prediction in predictions]
+        pairs = list(zip(gold, told, strict=True))
         if self.entities:
-            pairs = ((set(metrics.entities(a)), set(metrics.entities(b))) for a, b in zip(gold, told, strict=True))
-            return np.asarray([len(a ^ b) for a, b in pairs], np.float64)
-        return np.asarray(
-            [sum(a != b for a, b in zip(x, y, strict=True)) for x, y in zip(gold, told, strict=True)], np.float64
-        )
+            wrong = [len(set(spans.entities(a)) ^ set(spans.entities(b))) for a, b in pairs]
+        else:
+            wrong = [sum(one != other for one, other in zip(a, b, strict=True)) for a, b in pairs]
+        return np.asarray(wrong, np.float64)
 
     def details(self, gold: Any, predictions: Any) -> dict[str, Any]:
         """Scores of each type (or tag), and of entities found in part."""
-        told = [self.tags(prediction) for prediction in predictions]
+        totals = self.statistics(gold, predictions).sum(0)
         if not self.entities:
-            return {"per_class": metrics.per_tag(gold, told, self.labels)}
-        return {
-            "per_class": metrics.per_type(gold, told, self.types),
-            "matching": metrics.matching(gold, told),
+            return {"per_class": tags.per_tag(totals, self._names(gold))}
+        found = spans.scores(totals)
+        schemes = ("strict", "exact", "partial", "type")
+        matching = {
+            scheme: {name: float(found[f"{scheme}_{name}"]) for name in ("precision", "recall", "f1")}
+            for scheme in schemes
         }
+        return {"per_class": spans.per_type(totals, self._types(gold)), "matching": matching}
 
     def examples(self) -> dict[str, Any]:
         """Split words, a word without a piece of its own, no words, more words than a short model can read."""

@@ -116,9 +116,7 @@ def _step(run: Fit, part: np.ndarray, step: int, total: int, epoch: float) -> St
     # The step alone decides the random numbers: a resumed run draws the same ones.
     torch.manual_seed(knobs.seed * 1_000_003 + step)
     tokens = 2**62 if run.learner.task.whole_step else knobs.micro_tokens
-    micro = (
-        batch_of(run.train, chosen) for chosen in batches.micro_batches(run.train, part, tokens=tokens)
-    )
+    micro = (batch_of(run.train, chosen) for chosen in batches.micro_batches(run.train, part, tokens=tokens))
     lr = float(knobs.lr) * factor(knobs.schedule, step - 1, total, round(total * knobs.warmup))
     done = update(run.learner, micro, count=run.train.count(part), lr=lr)
     state.step = step

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from attune.errors import Problem, TrainingError
 from attune.models.backbone import Backbone
-from attune.tasks.base import Batch, Task
+from attune.tasks.base import Task
+from attune.tasks.features import Batch
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from attune.models.families.decoders import Gpt2, Llama, Mistral
 from attune.models.families.encoder_decoders import T5, Bart, MBart
 from attune.models.families.encoders import Albert, Bert, DistilBert, Electra, Roberta
 from attune.models.families.modernbert import ModernBert
+from attune.models.families.padded import MpNet, Padded, Untaught
 
 FAMILIES: dict[str, type[Backbone]] = {
     "bert": Bert,
@@ -27,4 +28,12 @@ FAMILIES: dict[str, type[Backbone]] = {
     "t5": T5,  # and FLAN
     "mt5": T5,
     "umt5": T5,
+    "deberta": Padded,
+    "deberta-v2": Padded,  # and v3
+    "mpnet": MpNet,
 }
+
+
+def family(model_type: str) -> type[Backbone]:
+    """How models of this type run: on the stream where they have an entry, else as transformers computes them."""
+    return FAMILIES.get(model_type, Untaught)

@@ -90,7 +90,7 @@ def _best(
 
 def _bags(tables: dict[str, Table]) -> dict[str, Any] | None:
     """The sparse TF-IDF matrix [N, V] of each split; None where train has no word at all."""
-    from scipy.sparse import hstack
+    from scipy.sparse import hstack  # type: ignore[import-untyped]
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     sides = [{part: table.column("text") for part, table in tables.items()}]

@@ -46,8 +46,8 @@ def _entities(rows: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> d
     """
     counts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     for words, tags in zip(rows, gold, strict=True):
-        for kind, first, end in spans.entities(tags):
-            counts[tuple(words[first:end])][kind] += 1
+        for kind, first, last in spans.entities(tags):
+            counts[tuple(words[first : last + 1])][kind] += 1
     longest = max(map(len, counts), default=0)
     seen: Counter[tuple[str, ...]] = Counter()
     for words in rows:

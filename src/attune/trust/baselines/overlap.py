@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from attune.data.table import Table
 
 WORD = re.compile(r"\w+")
+BUCKETS = 4096  # into which words are hashed
 SENTENCE = re.compile(r"[^.!?\n]+[.!?]?")
 
 
@@ -25,10 +27,11 @@ def qa(task: Any, tables: dict[str, Table], gold: dict[str, Any]) -> Iterator[tu
 
 
 def similarity(task: Any, tables: dict[str, Table], gold: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The share of their words that two texts have in common, words weighed by how rare they are in train."""
+    """The words that two texts have in common, those that are rare in train weighing more."""
     weights = _rarity(tables["train"])
     rows = tables["test"]
-    yield "token_overlap", task.by_vectors(_bags(rows, weights))
+    vectors = [np.stack([_bag(text, weights) for text in rows.column(role)]) for role in ("text", "pair")]
+    yield "token_overlap", task.by_vectors(*vectors)
 
 
 def _sentence(question: str, context: str) -> list[dict[str, Any]]:
@@ -50,24 +53,10 @@ def _rarity(train: Table) -> dict[str, float]:
     return {word: float(np.log(len(texts) / count) + 1) for word, count in seen.items()}
 
 
-def _bags(rows: Table, weights: dict[str, float]) -> dict[str, Any]:
-    """A sparse unit vector [N, V] of each text by role: its words, the rare ones weighing more."""
-    from scipy.sparse import csr_matrix
-
-    places: dict[str, int] = {}
+def _bag(text: str, weights: dict[str, float]) -> np.ndarray:
+    """A unit vector [BUCKETS] of the words of a text."""
+    found = np.zeros(BUCKETS, np.float32)
     rare = max(weights.values(), default=1.0)
-    made = {}
-    for role in ("text", "pair", "negative"):
-        if role in rows.columns:
-            made[role] = [Counter(word.lower() for word in WORD.findall(text)) for text in rows.column(role)]
-            for bag in made[role]:
-                for word in bag:
-                    places.setdefault(word, len(places))
-    found = {}
-    for role, bags in made.items():
-        cells = [(row, places[word], weights.get(word, rare) * n) for row, bag in enumerate(bags) for word, n in bag.items()]
-        row_of, column, value = (np.asarray(part) for part in zip(*cells, strict=True)) if cells else ([], [], [])
-        matrix = csr_matrix((value, (row_of, column)), shape=(len(bags), max(1, len(places))))
-        norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
-        found[role] = csr_matrix(matrix.multiply(1.0 / np.maximum(norms, 1e-12)[:, None]))
-    return found
+    for word in WORD.findall(text):
+        found[zlib.crc32(word.lower().encode()) % BUCKETS] += weights.get(word.lower(), rare)
+    return np.asarray(found / max(float(np.linalg.norm(found)), 1e-12))

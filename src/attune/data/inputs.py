@@ -1,0 +1,67 @@
+"""Rows that are only to be answered: of a file, or as a program gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from attune.data import rows, tags
+from attune.data.columns import Roles
+from attune.data.looks import is_missing
+from attune.data.problems import shown, some
+from attune.data.table import Table
+from attune.data.tagging import joined
+from attune.errors import DataError, Problem
+
+ROLES = ("text", "pair", "words")
+
+
+def of_file(table: Table, roles: Roles) -> Table:
+    """The rows of a file by role; an empty text is answered like any other.
+
+    Raises:
+        DataError: for a file without the columns.
+    """
+    found = rows.canonical(table, roles, labelled=False)
+    cells = dict(found.cells)
+    for name in ("text", "pair"):
+        if name in cells:
+            cells[name] = ["" if is_missing(cell) else str(cell) for cell in cells[name]]
+    return replace(found, cells=cells)
+
+
+def of_program(inputs: Sequence[Any], task: str) -> Table:
+    """Texts, pairs of texts, lists of words (tagging), or objects with the cells by role.
+
+    Raises:
+        DataError: for an input that is none of these.
+    """
+    made = [_cells_of(given, task) for given in inputs]
+    bad = [row for row, cells in enumerate(made) if not isinstance(cells.get("text"), str)]
+    if bad:
+        fix = 'Give a text, two texts, or {"text": ..., "pair": ...}'
+        raise DataError(Problem(f"input {bad[0]}", "holds no text", shown(inputs[bad[0]]), fix))
+    names = [name for name in ROLES if any(name in cells for cells in made)]
+    for row, cells in enumerate(made):
+        if lacking := [name for name in names if name not in cells]:
+            raise DataError(Problem(f"input {row}", f"lacks {some(lacking)}, which others have"))
+    columns = {name: [cells[name] for cells in made] for name in names}
+    return Table("", tuple(columns), columns, list(range(1, len(made) + 1)), "")
+
+
+def _cells_of(given: Any, task: str) -> dict[str, Any]:
+    """The cells of one input; without a text when it is nothing that can be answered."""
+    if isinstance(given, str):
+        cells: dict[str, Any] = {"text": given}
+    elif isinstance(given, Mapping):
+        cells = {name: given[name] for name in ROLES if name in given}
+    elif isinstance(given, (tuple, list)) and task == "tagging":
+        cells = dict(zip(("text", "words"), joined(given), strict=True))
+    elif isinstance(given, (tuple, list)) and len(given) == 2:
+        cells = {"text": given[0], "pair": given[1]}
+    else:
+        return {}
+    if task == "tagging" and isinstance(cells.get("text"), str):
+        cells.setdefault("words", tags.words(cells["text"]))
+    return cells

@@ -1,0 +1,125 @@
+"""Labels of whole texts: what a cell holds, one label, several or a number, and what numbered ones are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attune.data.looks import NUMBER, Look, is_missing, label_name
+from attune.data.problems import listed, shown
+from attune.data.schemas import decoded
+from attune.data.table import Table
+from attune.errors import DataError, Problem
+
+SEPARATORS = ",|#;"
+COMBINED = 3  # values made of other values, from which on a cell seems to hold several labels
+TRUTH = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+
+
+def separator(label: Look) -> str:
+    """What parts the labels of a cell, where several values such as `4,27` are made of others; else ""."""
+    return next((sign for sign in SEPARATORS if len(combined(label, sign)) >= COMBINED), "")
+
+
+def combined(label: Look, sign: str) -> list[str]:
+    """The values that are made of other values of the column."""
+    return [
+        value
+        for value in label.counts
+        if sign in value and all(part.strip() in label.counts for part in value.split(sign))
+    ]
+
+
+def truths(look: Look) -> bool:
+    """True for a column of 0 and 1, or of true and false."""
+    return len(look.counts) == 2 and {TRUTH.get(value) for value in look.counts} == {False, True}
+
+
+def names(values: set[str], known: Sequence[str]) -> dict[str, str]:
+    """Names of numbered labels, counted from 0, or from 1 where the last number needs it; else nothing."""
+    if not known or not values or not all(value.isdigit() for value in values):
+        return {}
+    numbers = {int(value) for value in values}
+    first = 1 if max(numbers) == len(known) and 0 not in numbers else 0
+    if max(numbers) - first >= len(known):
+        return {}
+    return {str(at): name for at, name in enumerate(known, first)}
+
+
+def classes(cells: Sequence[Any], known: Mapping[str, str]) -> list[Any]:
+    """Each cell's one label by name, also out of a list of one; other cells stay, for the checks to name."""
+    return [_class(cell, known) for cell in cells]
+
+
+def _class(cell: Any, known: Mapping[str, str]) -> Any:
+    if isinstance(cell, list) and len(cell) == 1:
+        cell = cell[0]
+    if is_missing(cell):
+        return None
+    if isinstance(cell, (str, int, float)):
+        return known.get(label_name(cell), label_name(cell))
+    return cell
+
+
+def sets(table: Table, column: str, sign: str, known: Mapping[str, str]) -> list[list[str] | None]:
+    """The labels of each cell, each once; a list, or a text parted by `sign`; nothing is no label.
+
+    A column with nothing at all has no sets: None for each row.
+    """
+    cells = table.column(column)
+    if all(map(is_missing, cells)):
+        return [None] * len(cells)
+    made: list[list[str] | None] = []
+    problems = []
+    for row, cell in enumerate(cells):
+        held = decoded(cell)
+        if isinstance(held, dict) or (
+            isinstance(held, list) and any(isinstance(v, (list, dict)) for v in held)
+        ):
+            fix = "Write the labels of a row as a list."
+            problems.append(Problem(table.place(row), f"no list of labels in {column!r}", shown(cell), fix))
+            continue
+        if not isinstance(held, list):
+            held = [] if is_missing(cell) else str(label_name(cell)).split(sign) if sign else [cell]
+        parts = [label_name(part).strip() for part in held if not is_missing(part)]
+        made.append(list(dict.fromkeys(known.get(part, part) for part in parts)))
+    if problems:
+        raise DataError(*listed(problems))
+    return made
+
+
+def marks(table: Table, columns: Sequence[str]) -> list[list[str] | None]:
+    """The labels of each row, whose columns hold 1; None where a row has none of the cells."""
+    made: list[list[str] | None] = []
+    problems = []
+    for row, cells in enumerate(zip(*(table.column(name) for name in columns), strict=True)):
+        if all(map(is_missing, cells)):
+            made.append(None)
+            continue
+        held = [TRUTH.get(label_name(cell).strip().lower()) for cell in cells]
+        made.append([name for name, on in zip(columns, held, strict=True) if on])
+        for name, cell, on in zip(columns, cells, held, strict=True):
+            if on is None:
+                fix = "Write 1 where the label holds, and 0 where it does not."
+                problems.append(Problem(table.place(row), f"neither 0 nor 1 in {name!r}", shown(cell), fix))
+    if problems:
+        raise DataError(*listed(problems))
+    return made
+
+
+def numbers(table: Table, column: str) -> list[float | None]:
+    """The number of each cell; None where it holds nothing."""
+    made: list[float | None] = []
+    problems = []
+    for row, cell in enumerate(table.column(column)):
+        plain = isinstance(cell, (int, float)) and abs(cell) < float("inf")
+        if is_missing(cell):
+            made.append(None)
+        elif plain or (isinstance(cell, str) and NUMBER.fullmatch(cell)):
+            made.append(float(cell))
+        else:
+            fix = "Write a number such as 3.5."
+            problems.append(Problem(table.place(row), f"no number in {column!r}", shown(cell), fix))
+    if problems:
+        raise DataError(*listed(problems))
+    return made

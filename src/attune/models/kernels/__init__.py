@@ -1,0 +1,1 @@
+"""What a post-norm encoder layer is made of, compiled for the CPU (`fused`) and in plain torch (`plain`), alike."""

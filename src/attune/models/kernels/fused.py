@@ -1,0 +1,170 @@
+"""The parts of a post-norm layer on compiled kernels, for training in float32 on a CPU.
+
+Each is one function of torch's autograd with a backward pass of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from attune.models.kernels import pieces, rowwise
+from attune.models.kernels.draws import Draw
+from attune.models.kernels.threads import share, share_by
+from attune.models.stream import Plan
+
+Context = Any  # torch gives the context of a function no public type
+
+
+def _draw(draw: Draw) -> tuple[np.uint32, np.uint32, np.float32]:
+    return np.uint32(draw.seed), np.uint32(draw.threshold), np.float32(draw.scale)
+
+
+def _arrays(*tensors: Tensor) -> list[np.ndarray]:
+    return [tensor.detach().numpy() for tensor in tensors]
+
+
+def _chunks(rows: int) -> int:
+    return -(-rows // rowwise.CHUNK)
+
+
+class Linear(Function):
+    """x @ weight.T + bias."""
+
+    @staticmethod
+    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """[R, in], [out, in], [out] to [R, out]."""
+        ctx.save_for_backward(x, weight)
+        return torch.mm(x, weight.t()) if bias is None else torch.addmm(bias, x, weight.t())
+
+    @staticmethod
+    def backward(ctx: Context, g: Tensor) -> tuple[Tensor | None, ...]:
+        """Each gradient that is asked for."""
+        x, weight = ctx.saved_tensors
+        x_asked, weight_asked, bias_asked = ctx.needs_input_grad
+        g = g.contiguous()
+        return (
+            g @ weight if x_asked else None,
+            g.t() @ x if weight_asked else None,
+            g.sum(0) if bias_asked else None,
+        )
+
+
+class AddNorm(Function):
+    """norm(dropout(x + bias) + residual)."""
+
+    @staticmethod
+    def forward(ctx: Context, x: Tensor, bias: Tensor, residual: Tensor, weight: Tensor, shift: Tensor,
+                epsilon: float, draw: Draw) -> Tensor:  # fmt: skip
+        """[R, H], [H], [R, H], [H], [H] to [R, H]."""
+        x, residual = x.contiguous(), residual.contiguous()
+        out, normed, deviation = torch.empty_like(x), torch.empty_like(x), x.new_empty(len(x))
+        given = _arrays(x, bias, residual, weight, shift)
+        made = _arrays(out, normed, deviation)
+        share(rowwise.add_norm, len(x), x.numel(), *given, np.float32(epsilon), *_draw(draw), *made)
+        ctx.save_for_backward(normed, deviation, weight)
+        ctx.draw = draw
+        return out
+
+    @staticmethod
+    def backward(ctx: Context, g: Tensor) -> tuple[Tensor | None, ...]:
+        """In the order of the inputs."""
+        normed, deviation, weight = ctx.saved_tensors
+        g = g.contiguous()
+        to_x, to_residual = torch.empty_like(g), torch.empty_like(g)
+        sums = g.new_empty(_chunks(len(g)), 3, g.shape[1])
+        given = _arrays(g, normed, deviation, weight)
+        made = _arrays(to_x, to_residual, sums)
+        share(rowwise.add_norm_backward, len(sums), g.numel(), *given, *_draw(ctx.draw), *made)
+        to_weight, to_shift, to_bias = sums.sum(0)
+        return to_x, to_bias, to_residual, to_weight, to_shift, None, None
+
+
+class FeedForward(Function):
+    """gelu(x @ up.T + bias) @ down.T; what stands between the two products is made again in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Context, x: Tensor, up: Tensor, bias: Tensor, down: Tensor) -> Tensor:
+        """[R, H], [F, H], [F], [H, F] to [R, H]."""
+        wide = x @ up.t()
+        active = torch.empty_like(wide)
+        share(rowwise.gelu, len(wide), wide.numel(), *_arrays(wide, bias, active))
+        ctx.save_for_backward(x, wide, up, bias, down)
+        return active @ down.t()
+
+    @staticmethod
+    def backward(ctx: Context, g: Tensor) -> tuple[Tensor | None, ...]:
+        """In the order of the inputs."""
+        x, wide, up, bias, down = ctx.saved_tensors
+        g = g.contiguous()
+        to_wide = g @ down
+        active = torch.empty_like(wide)
+        sums = g.new_empty(_chunks(len(g)), wide.shape[1])
+        held = _arrays(wide, bias, to_wide, active, sums)
+        share(rowwise.gelu_backward, len(sums), wide.numel(), *held)
+        x_asked, up_asked, _, down_asked = ctx.needs_input_grad
+        return (
+            to_wide @ up if x_asked else None,
+            to_wide.t() @ x if up_asked else None,
+            sums.sum(0),
+            g.t() @ active if down_asked else None,
+        )
+
+
+class Attention(Function):
+    """Attention inside each sequence, with dropout on its weights."""
+
+    @staticmethod
+    def forward(ctx: Context, q: Tensor, k: Tensor, v: Tensor, plan: Plan, heads: int, scaling: float,
+                draw: Draw) -> Tensor:  # fmt: skip
+        """q [Q, H], k and v [T, H] to [Q, H]."""
+        ends = spans(plan)
+        out, level = torch.empty_like(q), q.new_empty(len(q), heads)
+        given = (*_arrays(q, k, v), ends, heads, np.float32(scaling), *_draw(draw))
+        share_by(pieces.attend, _costs(ends, heads), _elements(ends, heads), *given, *_arrays(out, level))
+        ctx.save_for_backward(q, k, v, out, level)
+        ctx.given = (ends, heads, scaling, draw)
+        return out
+
+    @staticmethod
+    def backward(ctx: Context, g: Tensor) -> tuple[Tensor | None, ...]:
+        """In the order of the inputs."""
+        q, k, v, out, level = ctx.saved_tensors
+        ends, heads, scaling, draw = ctx.given
+        asked = len(ends) and int(ends[:, 3].sum()) == len(
+            k
+        )  # else some keys are nobody's, and have no gradient
+        make = torch.empty_like if asked else torch.zeros_like
+        to_q, to_k, to_v = torch.empty_like(q), make(k), make(v)
+        given = (*_arrays(q, k, v), ends, heads, np.float32(scaling), *_draw(draw))
+        made = _arrays(out, level, g.contiguous(), to_q, to_k, to_v)
+        share_by(pieces.attend_backward, _costs(ends, heads), _elements(ends, heads), *given, *made)
+        return to_q, to_k, to_v, None, None, None, None
+
+
+def spans(plan: Plan) -> np.ndarray:
+    """[S, 4] int64: first query, queries, first key and keys of each sequence that the plan asks about."""
+    found = []
+    for group in plan.groups:
+        queries, keys = group.queries.numpy().reshape(group.n, -1), group.keys.numpy().reshape(group.n, -1)
+        asked = np.full(group.n, queries.shape[1])
+        if group.real is not None:
+            asked = np.bincount(group.real.numpy() // queries.shape[1], minlength=group.n)
+        length = np.full(group.n, keys.shape[1])
+        if group.mask is not None:
+            length = group.mask.numpy().reshape(group.n, -1).sum(1)
+        found.append(np.stack([queries[:, 0], asked, keys[:, 0], length], axis=1))
+    return np.concatenate([np.zeros((0, 4)), *found]).astype(np.int64)
+
+
+def _costs(ends: np.ndarray, heads: int) -> np.ndarray:
+    """Of each head of each sequence: its weights, and the copies of its keys."""
+    return np.repeat((ends[:, 1] + 1) * ends[:, 3], heads)
+
+
+def _elements(ends: np.ndarray, heads: int) -> int:
+    return int((ends[:, 1] * ends[:, 3]).sum()) * heads

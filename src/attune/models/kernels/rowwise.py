@@ -1,0 +1,110 @@
+"""Compiled kernels over rows: LayerNorm of a sum with dropout in it, and GELU with its bias.
+
+Sums over rows are made in pieces of CHUNK rows, so that no number of threads changes a bit. A loop writes to few
+arrays: LLVM compares the places of all pairs before it uses vector code, and at more than eight pairs it gives up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from attune.models.kernels.scalars import F, erf, exp, kept, kernel, row_key
+
+CHUNK = 32  # rows
+ROOT_HALF = np.float32(0.70710678118654752)
+ROOT_TAU = np.float32(0.39894228040143268)  # 1 / sqrt(2 pi)
+
+
+@kernel
+def add_norm(begin: Any, end: Any, x: Any, bias: Any, residual: Any, weight: Any, shift: Any, epsilon: Any,
+             seed: Any, drop: Any, scale: Any, out: Any, normed: Any, deviation: Any) -> None:  # fmt: skip
+    """out = norm(dropout(x + bias) + residual) for rows begin to end; keeps what the gradient needs.
+
+    `normed` is out before weight and shift, `deviation` is 1 / standard deviation of each row.
+    """
+    width = x.shape[1]
+    for t in range(begin, end):
+        key = row_key(seed, t)
+        x_t, r_t, n_t, o_t = x[t], residual[t], normed[t], out[t]
+        total = F(0)
+        for j in range(width):
+            value = (x_t[j] + bias[j]) * kept(key, j, drop, scale) + r_t[j]
+            n_t[j] = value
+            total += value
+        mean = total / F(width)
+        squares = F(0)
+        for j in range(width):
+            squares += (n_t[j] - mean) * (n_t[j] - mean)
+        inverse = F(1) / np.sqrt(squares / F(width) + epsilon)
+        deviation[t] = inverse
+        for j in range(width):
+            value = (n_t[j] - mean) * inverse
+            n_t[j] = value
+            o_t[j] = value * weight[j] + shift[j]
+
+
+@kernel
+def add_norm_backward(begin: Any, end: Any, g: Any, normed: Any, deviation: Any, weight: Any, seed: Any, drop: Any,
+                      scale: Any, to_x: Any, to_residual: Any, sums: Any) -> None:  # fmt: skip
+    """The gradients of `add_norm` for chunks begin to end; sums [chunks, 3, H]: weight, shift, bias."""
+    rows, width = g.shape
+    for chunk in range(begin, end):
+        to_weight, to_shift, to_bias = sums[chunk, 0], sums[chunk, 1], sums[chunk, 2]
+        to_weight[:] = F(0)
+        to_shift[:] = F(0)
+        to_bias[:] = F(0)
+        for t in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
+            key = row_key(seed, t)
+            g_t, n_t, x_t, r_t = g[t], normed[t], to_x[t], to_residual[t]
+            first, second = F(0), F(0)
+            for j in range(width):
+                scaled = g_t[j] * weight[j]
+                first += scaled
+                second += scaled * n_t[j]
+            first /= F(width)
+            second /= F(width)
+            inverse = deviation[t]
+            for j in range(width):
+                value = (g_t[j] * weight[j] - first - n_t[j] * second) * inverse
+                r_t[j] = value
+                x_t[j] = value * kept(key, j, drop, scale)
+            for j in range(width):
+                to_weight[j] += g_t[j] * n_t[j]
+            for j in range(width):
+                to_shift[j] += g_t[j]
+            for j in range(width):
+                to_bias[j] += x_t[j]
+
+
+@kernel
+def gelu(begin: Any, end: Any, x: Any, bias: Any, out: Any) -> None:
+    """Writes the GELU of x + bias into out, for rows begin to end, with the exact error function."""
+    for t in range(begin, end):
+        x_t, o_t = x[t], out[t]
+        for j in range(x.shape[1]):
+            value = x_t[j] + bias[j]
+            o_t[j] = value * F(0.5) * (F(1) + erf(value * ROOT_HALF))
+
+
+@kernel
+def gelu_backward(begin: Any, end: Any, x: Any, bias: Any, g: Any, out: Any, sums: Any) -> None:
+    """The gradient of `gelu` for chunks begin to end, in place of g, and its result once more in out.
+
+    sums [chunks, H] is the gradient of the bias.
+    """
+    rows, width = x.shape
+    for chunk in range(begin, end):
+        to_bias = sums[chunk]
+        to_bias[:] = F(0)
+        for t in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
+            x_t, g_t, o_t = x[t], g[t], out[t]
+            for j in range(width):
+                value = x_t[j] + bias[j]
+                share = F(0.5) * (F(1) + erf(value * ROOT_HALF))
+                o_t[j] = value * share
+                slope = g_t[j] * (share + value * ROOT_TAU * exp(F(-0.5) * value * value))
+                g_t[j] = slope
+            for j in range(width):
+                to_bias[j] += g_t[j]

@@ -1,0 +1,252 @@
+"""The compiled kernels: what plain torch gives for the same seed, its gradients, the same bits for any threads."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from attune.models import block, load
+from attune.models.kernels import draws, fused, plain, rowwise, scalars, threads
+from attune.models.kernels.draws import Draw
+from attune.models.stream import Stream, plan
+
+LENGTHS = [[5, 3, 9, 3, 1, 7], [1], [16, 17, 15, 33], [64, 2], list(range(1, 20))]
+HEADS, DEEP = 3, 8
+
+
+def _leaves(*shapes, dtype=torch.float32):
+    random = torch.Generator().manual_seed(5)
+    return [torch.randn(shape, generator=random).to(dtype).requires_grad_() for shape in shapes]
+
+
+def _compare(found, found_leaves, expected, leaves, tolerance=2e-5):
+    """Values and gradients of one function equal those of another that was given the same leaves."""
+    torch.testing.assert_close(found.double(), expected.double(), atol=tolerance, rtol=tolerance)
+    above = torch.randn(expected.shape, generator=torch.Generator().manual_seed(9))
+    found.backward(above.to(found.dtype))
+    expected.backward(above.to(expected.dtype))
+    for one, other in zip(found_leaves, leaves, strict=True):
+        torch.testing.assert_close(one.grad.double(), other.grad.double(), atol=tolerance, rtol=tolerance)
+
+
+def _twice(*shapes):
+    """The same leaves in float32, and in float64 for the reference."""
+    ours = _leaves(*shapes)
+    return ours, [leaf.detach().double().requires_grad_() for leaf in ours]
+
+
+POST_NORM = ("bert", "roberta", "albert", "distilbert", "electra")  # whose layers are blocks
+
+
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("deep", [8, 16, 20, 32])
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+def test_attention_and_its_gradients_are_those_of_torch_in_double_precision(lengths, deep, p):
+    total, draw, laid = sum(lengths), Draw(p, 77), plan(lengths)
+    ours, reference = _twice(*[(total, HEADS * deep)] * 3)
+    found = fused.Attention.apply(*ours, laid, HEADS, deep**-0.5, draw)
+    split = [leaf.view(total, HEADS, deep) for leaf in reference]
+    expected = plain.attention(*split, laid, deep**-0.5, draw).flatten(1)
+    _compare(found, ours, expected, reference)
+
+
+@pytest.mark.parametrize("wanted", [[0], [1, 2, 7, 19], list(range(28)), [5, 6, 7, 27]])
+def test_attention_at_wanted_positions_too(wanted):
+    lengths, draw = [5, 3, 9, 3, 1, 7], Draw(0.2, 3)
+    laid, total = plan(lengths, np.asarray(wanted)), sum(lengths)
+    width = HEADS * DEEP
+    ours, reference = _twice((len(wanted), width), (total, width), (total, width))
+    found = fused.Attention.apply(*ours, laid, HEADS, 0.3, draw)
+    split = [leaf.view(len(leaf), HEADS, DEEP) for leaf in reference]
+    _compare(found, ours, plain.attention(*split, laid, 0.3, draw).flatten(1), reference)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.9])
+@pytest.mark.parametrize("rows", [1, 31, 100])
+def test_add_norm_and_its_gradients_are_those_of_torch_in_double_precision(rows, p):
+    ours, reference = _twice((rows, 24), (24,), (rows, 24), (24,), (24,))
+    draw = Draw(p, 12345)
+    found = fused.AddNorm.apply(*ours, 1e-12, draw)
+    x, bias, residual, weight, shift = reference
+    dropped = plain.dropout(x + bias, draw) + residual
+    expected = torch.nn.functional.layer_norm(dropped, (24,), weight, shift, 1e-12)
+    _compare(found, ours, expected, reference)
+
+
+@pytest.mark.parametrize("rows", [1, 33, 70])
+def test_the_feed_forward_and_its_gradients_are_those_of_torch_in_double_precision(rows):
+    ours, reference = _twice((rows, 12), (20, 12), (20,), (12, 20))
+    found = fused.FeedForward.apply(*ours)
+    x, up, bias, down = reference
+    _compare(found, ours, torch.nn.functional.gelu(x @ up.t() + bias) @ down.t(), reference)
+
+
+@pytest.mark.parametrize("family", POST_NORM)
+def test_a_model_learns_the_same_with_and_without_the_kernels(checkpoints, family, monkeypatch):
+    sequences = [np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)]
+    stream, seen = Stream.of(sequences), []
+    for parts in (fused, None):
+        monkeypatch.setattr(block, "compiled", lambda parts=parts: parts)
+        backbone = load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3)
+        backbone.model.train()
+        torch.manual_seed(4)
+        logits = backbone.classify(stream)
+        logits.square().sum().backward()
+        gradients = {n: p.grad.to_dense() for n, p in backbone.model.named_parameters() if p.grad is not None}
+        seen.append((logits, gradients))
+    torch.testing.assert_close(seen[0][0], seen[1][0], atol=1e-6, rtol=1e-5)
+    for name, gradient in seen[0][1].items():
+        torch.testing.assert_close(gradient, seen[1][1][name], atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_the_kernels_are_what_a_training_step_runs(checkpoints, monkeypatch):
+    called = []
+    real = fused.share
+    monkeypatch.setattr(fused, "share", lambda kernel, *rest: (called.append(kernel), real(kernel, *rest)))
+    backbone = load.backbone(checkpoints("bert"), "classification", ["a", "b"], seed=3)
+    stream = Stream.of([np.arange(5, 12), np.arange(5, 9)])
+    backbone.model.eval()
+    backbone.classify(stream)
+    assert not called
+    backbone.model.train()
+    backbone.classify(stream).sum().backward()
+    assert {rowwise.add_norm, rowwise.add_norm_backward, rowwise.gelu, rowwise.gelu_backward} == set(called)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu_new", "silu"])
+def test_other_activations_take_the_path_of_torch(checkpoints, activation, monkeypatch):
+    from transformers.activations import ACT2FN
+
+    backbone = load.backbone(checkpoints("bert"), "classification", ["a", "b"], seed=3)
+    for layer in backbone.model.bert.encoder.layer:
+        layer.intermediate.intermediate_act_fn = ACT2FN[activation]
+    again = type(backbone)(backbone.model)
+    monkeypatch.setattr(block, "compiled", lambda: pytest.fail("the kernels know GELU alone"))
+    again.model.train()
+    stream = Stream.of([np.arange(5, 12), np.arange(5, 9)])
+    again.classify(stream).sum().backward()
+
+
+def test_frozen_weights_get_no_gradient_and_the_others_the_same_as_before(checkpoints):
+    stream, seen = Stream.of([np.arange(5, 12), np.arange(5, 9)]), []
+    for frozen in (False, True):
+        backbone = load.backbone(checkpoints("bert"), "classification", ["a", "b"], seed=3)
+        layers = backbone.model.bert.encoder.layer
+        for part in (layers[1].attention.self.key, layers[1].output.LayerNorm, layers[1].intermediate.dense):
+            part.requires_grad_(not frozen)
+        backbone.model.train()
+        torch.manual_seed(1)
+        backbone.classify(stream).sum().backward()
+        seen.append({n: p.grad for n, p in backbone.model.named_parameters() if p.requires_grad})
+    assert seen[0].keys() > seen[1].keys()
+    for name, gradient in seen[1].items():
+        torch.testing.assert_close(gradient, seen[0][name], atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_draws_keep_the_share_they_should_and_differ_by_row_column_and_seed():
+    rows, columns = torch.arange(2000)[:, None], torch.arange(500)
+    for p in (0.1, 0.5):
+        kept = (draws.mask(Draw(p, 1), rows, columns) > 0).double()
+        sigma = math.sqrt(p * (1 - p) / kept.numel())
+        assert abs(kept.mean().item() - (1 - p)) < 4 * sigma
+        for line in (kept.mean(0), kept.mean(1)):  # the spread between rows, and columns, is that of chance
+            expected = p * (1 - p) / (kept.numel() / len(line))
+            assert line.var().item() == pytest.approx(expected, rel=0.25)
+        other = (draws.mask(Draw(p, 2), rows, columns) > 0).double()
+        pairs = [(kept, other), (kept[1:], kept[:-1]), (kept[:, 1:], kept[:, :-1]), (kept[2:], kept[:-2])]
+        for one, two in pairs:
+            correlation = ((one - (1 - p)) * (two - (1 - p))).mean().item() / (p * (1 - p))
+            assert abs(correlation) < 4 / math.sqrt(one.numel())
+    scaled = draws.mask(Draw(0.25, 3), rows, columns)
+    assert scaled.unique().tolist() == pytest.approx([0.0, 4 / 3])
+
+
+def test_the_seed_of_torch_decides_the_draws():
+    torch.manual_seed(1)
+    first = [Draw.of(0.1).seed for _ in range(4)]
+    assert len(set(first)) == 4
+    torch.manual_seed(1)
+    assert [Draw.of(0.1).seed for _ in range(4)] == first
+
+
+def test_all_is_dropped_at_one():
+    assert not draws.mask(Draw(1.0, 3), torch.arange(9)[:, None], torch.arange(9)).any()
+
+
+def _steps(threads_, monkeypatch):
+    monkeypatch.setattr(threads, "SMALL", 0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads_)
+    try:
+        lengths = [40, 3, 9, 3, 1, 7, 30]
+        laid, draw = plan(lengths), Draw(0.1, 8)
+        q, k, v, residual, bias, weight, shift = _leaves(*[(sum(lengths), 24)] * 4, (24,), (24,), (24,))
+        mixed = fused.Attention.apply(q, k, v, laid, HEADS, 0.3, draw)
+        out = fused.AddNorm.apply(mixed, bias, residual, weight, shift, 1e-12, draw)
+        out.square().sum().backward()
+        return [out] + [leaf.grad for leaf in (q, k, v, residual, bias, weight, shift)]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
+    alone = _steps(1, monkeypatch)
+    for many in (1, 2, 3, 5):
+        assert all(torch.equal(a, b) for a, b in zip(alone, _steps(many, monkeypatch), strict=True))
+
+
+def test_pieces_of_work_are_each_done_once(monkeypatch):
+    monkeypatch.setattr(threads, "SMALL", 0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        for costs in ([1], [100, 1], [1, 1, 1, 100], [1] * 17, [50, 1, 1, 50, 3]):
+            done: list[int] = []
+            threads.share_by(lambda begin, end, done=done: done.extend(range(begin, end)), np.array(costs), 9)
+            assert sorted(done) == list(range(len(costs)))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_is_not_a_number_stays_so():
+    lengths = [5, 20]
+    q, k, v = (leaf.detach().clone() for leaf in _leaves(*[(25, 24)] * 3))
+    q[3, 0] = float("nan")
+    out = fused.Attention.apply(q, k, v, plan(lengths), HEADS, 0.3, Draw(0.0, 0))
+    assert out[3, :DEEP].isnan().all()
+    assert not out[4:].isnan().any()
+    x, bias, residual, weight, shift = _leaves((2, 24), (24,), (2, 24), (24,), (24,))
+    with torch.no_grad():
+        x[1, 5] = float("inf")
+    assert not fused.AddNorm.apply(x, bias, residual, weight, shift, 1e-12, Draw(0.0, 0))[1].isfinite().any()
+    wide = torch.full((1, 12), float("nan"))
+    ones = torch.ones(20, 12)
+    assert fused.FeedForward.apply(wide, ones, torch.ones(20), ones.t().contiguous()).isnan().all()
+
+
+@scalars.kernel
+def _exp_and_erf(x, exp_out, erf_out):
+    for j in range(x.shape[0]):
+        exp_out[j], erf_out[j] = scalars.exp(x[j]), scalars.erf(x[j])
+
+
+def test_exp_and_erf_are_those_of_double_precision():
+    x = np.linspace(-86, 10, 200_001, dtype=np.float32)
+    found = np.empty((2, len(x)), np.float32)
+    _exp_and_erf(x, found[0], found[1])
+    np.testing.assert_allclose(found[0], np.exp(x.astype(np.float64)), rtol=3e-7)
+    near = x[(x > -6) & (x < 6)]
+    exact = torch.erf(torch.from_numpy(near.astype(np.float64))).numpy()
+    np.testing.assert_allclose(found[1][(x > -6) & (x < 6)], exact, atol=4e-7)
+
+
+def test_spans_are_the_sequences_a_plan_asks_about():
+    lengths = [5, 3, 9, 3, 1, 7]
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    whole = fused.spans(plan(lengths))
+    assert sorted(map(tuple, whole)) == [(s, n, s, n) for s, n in zip(starts, lengths, strict=True)]
+    asked = fused.spans(plan(lengths, np.array([1, 2, 10, 20])))
+    assert sorted(map(tuple, asked)) == [(0, 2, 0, 5), (2, 1, 8, 9), (3, 1, 20, 1)]
