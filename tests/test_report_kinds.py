@@ -240,6 +240,22 @@ def test_the_true_answer_is_marked_where_it_is_nearest_to_what_was_said() -> Non
     assert answers.true_answer({"label": []}) == ""
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "leans"), [(70, 95, "silent"), (20, 40, "rather answers"), (50, 90, "")]
+)
+def test_it_leans_to_a_side_only_where_the_intervals_lie_apart(
+    tmp_path: Path, low: float, high: float, leans: str
+) -> None:
+    run = made_runs.make(tmp_path / "run", "qa")
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["test"]["NoAns_f1"] |= {"value": (low + high) / 2, "low": low, "high": high}
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    told = answers.answerable(read(run))
+    assert told is not None
+    assert len(told["sentences"]) == 1 + bool(leans)
+    assert leans in told["sentences"][-1]
+
+
 def test_scores_are_written_in_their_own_scale() -> None:
     assert scores.written("f1", 71.26) == "71.3"
     assert scores.written("overall_f1", 0.7126) == "0.713"

@@ -64,17 +64,18 @@ def answerable(folder: Folder) -> dict[str, Any] | None:
                 "bar": strips.bar(f1["value"] / 100 if finite(f1.get("value")) else 0.0),
             }
         )
-    with_one, without = ((entries.get(f"{key}_f1") or {}).get("value") for _, key in PARTS)
-    return {"lines": lines, "sentences": _leaning(with_one, without)}
+    return {"lines": lines, "sentences": _leaning(*(entries.get(f"{key}_f1") or {} for _, key in PARTS))}
 
 
-def _leaning(with_one: Any, without: Any) -> list[str]:
-    if not (finite(with_one) and finite(without)):
-        return []
-    told = [f"Where there is no answer, it says so in {without:.0f} of 100 questions."]
-    if without - with_one > 15:
+def _leaning(with_one: dict[str, Any], without: dict[str, Any]) -> list[str]:
+    """What the scores of the two parts say together; they lean to a side where their intervals lie apart."""
+    told = [f"Where there is no answer, it says so in {without['value']:.0f} of 100 questions."]
+    bounds: list[Any] = [part.get(side) for part in (with_one, without) for side in ("low", "high")]
+    if not all(finite(bound) for bound in bounds):
+        return told
+    if bounds[2] > bounds[1]:
         told.append("It is rather silent than wrong: it does better at saying nothing than at answering.")
-    elif with_one - without > 15:
+    elif bounds[0] > bounds[3]:
         told.append("It rather answers than says nothing: where there is no answer, it often gives one.")
     return told
 

@@ -71,7 +71,7 @@ def _meaning(metric: str, kind: Kind) -> str:
     told, best = scores.explained(metric, kind), scores.perfect(metric)
     if not told:
         return ""
-    plain = ("share", "balance", "mean", "chance", "typical", "agreement", "penalty")
+    plain = ("share", "balance", "mean", "chance", "typical", "agreement", "penalty", "overlap")
     verb = "is the" if told.startswith(plain) else "tells" if told.startswith("how") else "is"
     name = wording.metric_name(metric)
     return f"{name[0].upper()}{name[1:]} {verb} {told}" + (f"; {best}." if best else ".")

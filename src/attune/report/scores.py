@@ -41,7 +41,7 @@ EXPLAINED = {
     "partial": "like the extent alone, but an overlap counts half",
     "type": "an entity is right when it overlaps a true one of its type",
     "exact_match": "share of the questions answered word for word",
-    "f1": "words that an answer shares with the true one, balanced over both, mean over the questions",
+    "f1": "overlap in words of an answer with the true one, mean over the questions",
     "HasAns_exact": "share of the questions with an answer that are answered word for word",
     "HasAns_f1": "words shared with the true answer, over the questions that have one",
     "NoAns_exact": "share of the questions without an answer of which the model says so",
