@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "tasks": {"errors", "data", "metrics", "models"},
     "training": {"errors", "files", "recipe", "tasks", "models"},
     "trust": {"data", "metrics", "models"},
-    "report": {"errors", "files", "recipe_file"},
+    "report": {"errors", "files", "metrics", "recipe_file"},
     "prepare": {"errors", "recipe", "data", "tasks", "models"},
     "evaluate": {"metrics", "models", "prepare", "rundir", "training", "trust"},
     "parity": {"errors", "files", "recipe_file", "rundir", "data", "models", "tasks"},

@@ -15,10 +15,10 @@ import pytest
 from attune import report
 from attune.report import strips, wording
 from attune.report.charts import curves, wilson
+from attune.report.confusion import confused_pairs
 from attune.report.content import content
 from attune.report.folder import read
-from attune.report.mistakes import pieces
-from attune.report.quality import confused_pairs
+from attune.report.shaded import pieces
 from attune.report.svg import tag, ticks
 
 SENTENCE = [
@@ -298,8 +298,8 @@ def test_null_numbers_and_empty_parts_are_dashes(three: Path) -> None:
 
 def test_without_explanations_the_surest_mistakes_come_from_the_predictions(three: Path) -> None:
     (three / "explanations.json").unlink()
-    items = content(three)["mistakes"]["texts"]
-    shares = [each["probability"] for each in read(three).mistakes]
+    items = content(three)["mistakes"]["items"]
+    shares = [each["probabilities"][each["predicted"]] for each in read(three).mistakes]
     assert items
     assert shares == sorted(shares, reverse=True)
     assert all(item["label"] != item["predicted"] for item in items)
@@ -365,7 +365,7 @@ def test_words_that_were_not_read_are_one_grey_piece_with_a_legend(three: Path) 
     entries[1]["words"][-1] |= {"unexplained": True}
     _json(three / "explanations.json", entries)
     shown = content(three)["mistakes"]
-    assert [piece["text"] for piece in shown["texts"][0]["pieces"] if piece["mark"]] == [
+    assert [piece["text"] for piece in shown["items"][0]["texts"][0]["pieces"] if piece["mark"]] == [
         "answered my letters"
     ]
     assert len(shown["unread"]) == 2
@@ -379,10 +379,10 @@ def test_what_a_long_text_was_cut_of_is_shown_however_far_it_lies_from_the_stron
 ) -> None:
     entries = json.loads((three / "explanations.json").read_text())
     words = [{"text": f"w{i}", "weight": float(i == 3)} for i in range(400)]
-    words += [{"text": f"end{i}", "weight": 0.0, "cut": True} for i in range(90)]
-    entries[0] |= {"text": " ".join(word["text"] for word in words) + " ", "words": words}
+    words += [{"text": f"end{i}", "weight": 0.0, "cut": True} for i in range(50)]
+    entries[0] |= {"text": " ".join(word["text"] for word in words), "words": words}
     _json(three / "explanations.json", entries)
-    shown = content(three)["mistakes"]["texts"][0]
+    shown = content(three)["mistakes"]["items"][0]["texts"][0]
     last = shown["pieces"][-1]["text"]
     assert last.startswith("end0 end1")
     assert {word.rstrip("0123456789") for word in last.split()} == {"end", "…"}  # no word is cut in two

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from attune import files
 
@@ -22,9 +24,16 @@ def write(run: Path) -> Path:
 
 def page(run: Path) -> str:
     """The report of a run as HTML."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     from attune.report.content import content
+
+    text: str = _environment().get_template("page.html.jinja").render(content(run))
+    return text.encode("utf-8", "replace").decode("utf-8")  # texts of users may hold half a surrogate pair
+
+
+@cache
+def _environment() -> Any:
+    """The templates of this folder, compiled once."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(HERE),
@@ -34,11 +43,11 @@ def page(run: Path) -> str:
         lstrip_blocks=True,
     )
     environment.globals["style"] = _style()
-    text = environment.get_template("page.html.jinja").render(content(run))
-    return text.encode("utf-8", "replace").decode("utf-8")  # texts of users may hold half a surrogate pair
+    return environment
 
 
 def _style() -> str:
+    """The style sheet, which is markup already."""
     from markupsafe import Markup
 
     return Markup((HERE / "style.css").read_text(encoding="utf-8"))

@@ -1,13 +1,14 @@
-"""The charts with two axes: curves over steps, reliability, ROC and precision-recall, token lengths."""
+"""The charts with two axes: curves over steps, reliability, ROC and precision-recall, token lengths, true numbers."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attune.report.svg import Frame, Svg, drawing, path, tag, tick_text
-from attune.report.wording import count, counted, percent, score
+from attune.report.wording import count, counted, number, percent, score
 
 Points = Sequence[tuple[float, float]]
 BUCKETS = 80  # a curve of more steps is drawn as the mean of as many groups, in a band from least to most
@@ -134,6 +135,38 @@ def rates(points: Points, x_name: str, y_name: str, chance: Points) -> Svg:
 
 def _diagonal(frame: Frame) -> Svg:
     return tag("path", d=path([frame.at(0, 0), frame.at(1, 1)]), class_="reference")
+
+
+def against(points: Points, middle: Points, names: tuple[str, str], *, diagonal: bool) -> Svg:
+    """Predicted numbers over true ones, larger dots for more rows, and the line through `middle`.
+
+    With `diagonal` both axes have one range and the dashed line is where a prediction is exactly right.
+    """
+    across, up = _over([x for x, _ in points]), _over([y for _, y in points])
+    if diagonal:
+        across = up = (min(across[0], up[0]), max(across[1], up[1]))
+    frame = Frame(across, up, **UNIT)
+    exact = [
+        tag("path", d=path([frame.at(across[0], up[0]), frame.at(across[1], up[1])]), class_="reference")
+    ]
+    held = Counter((round(x, 4), round(y, 4)) for x, y in points)
+    most = max(held.values())
+    unit = min(2.6, 13 / math.sqrt(most))
+    dots = []
+    for (x, y), n in held.items():
+        place = dict(zip(("cx", "cy"), frame.at(x, y), strict=True))
+        titles = [tag("title", f"{number(x)}, {number(y)}: {counted(n, 'row')}")] if most > 1 else []
+        dots.append(tag("circle", *titles, **place, r=max(1.8, unit * math.sqrt(n)), class_="point"))
+    line = [tag("path", d=path([frame.at(*point) for point in middle]), class_="line b")]
+    return drawing(
+        frame.width,
+        frame.height,
+        f"{names[1]} against {names[0]}, {counted(len(points), 'row')}.",
+        frame.axes(*names),
+        *(exact if diagonal else []),
+        *dots,
+        *(line if len(middle) > 1 else []),
+    )
 
 
 def histogram(edges: Sequence[float], counts: Sequence[int], cut: float | None) -> Svg:

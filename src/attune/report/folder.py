@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -17,8 +17,10 @@ from typing import Any, TypeGuard
 import yaml
 
 from attune.files import read_json
+from attune.report.records import richness, wrongness
 
 KEPT_MISTAKES = 10
+KEPT_RIGHT = 3
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Folder:
     metrics: dict[str, Any]
     details: dict[str, Any]
     explanations: list[dict[str, Any]]
-    mistakes: list[dict[str, Any]]  # wrong test predictions, the most confident first
+    mistakes: list[dict[str, Any]]  # wrong test predictions, the worst first
+    right: list[dict[str, Any]]  # right ones that show something
     parity: dict[str, Any]
     damaged: tuple[str, ...]  # names of files that could not be read
 
@@ -55,6 +58,7 @@ def read(path: Path) -> Folder:
     """
     damaged: list[str] = []
     events = list(_lines(path / "events.jsonl"))
+    mistakes, right = _predictions(_lines(path / "predictions" / "test.jsonl"))
     return Folder(
         name=path.resolve().name,
         path=path,
@@ -68,7 +72,8 @@ def read(path: Path) -> Folder:
         metrics=_json(path / "metrics.json", {}, damaged),
         details=_json(path / "details.json", {}, damaged),
         explanations=_json(path / "explanations.json", [], damaged),
-        mistakes=_mistakes(path / "predictions" / "test.jsonl"),
+        mistakes=mistakes,
+        right=right,
         parity=_json(path / "parity.json", {}, damaged),
         damaged=tuple(damaged),
     )
@@ -120,10 +125,17 @@ def _latest(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [found[step] for step in sorted(found)]
 
 
-def _mistakes(path: Path) -> list[dict[str, Any]]:
-    wrong = (
-        {**row, "probability": (row.get("probabilities") or {}).get(row["predicted"])}
-        for row in _lines(path)
-        if row.get("predicted") != row.get("label")
-    )
-    return heapq.nlargest(KEPT_MISTAKES, wrong, key=lambda row: row["probability"] or 0.0)
+def _predictions(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The worst of the wrong predictions and the best examples of right ones; the file may be larger than memory."""
+    wrong: list[tuple[float, int, dict[str, Any]]] = []
+    right: list[tuple[float, int, dict[str, Any]]] = []
+    for place, row in enumerate(rows):
+        severity = wrongness(row)
+        kept, size, value = (
+            (wrong, KEPT_MISTAKES, severity) if severity > 0 else (right, KEPT_RIGHT, richness(row))
+        )
+        if severity > 0 or value > 0:
+            heapq.heappush(kept, (value, -place, row))
+            if len(kept) > size:
+                heapq.heappop(kept)
+    return [row for *_, row in sorted(wrong, reverse=True)], [row for *_, row in sorted(right, reverse=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Any
 
-from attune.report import charts, wording
+from attune.report import charts, scores, wording
 from attune.report.folder import Folder, finite
 from attune.report.verdict import main_metric
 
@@ -86,7 +86,7 @@ def _table(folder: Folder, metric: str, best: int | None) -> list[dict[str, Any]
             "epoch": wording.score(event.get("epoch"), 1),
             "train": wording.score(train.get(event["step"])),
             "loss": wording.score((event.get("metrics") or {}).get(LOSS)),
-            "score": wording.score((event.get("metrics") or {}).get(metric)),
+            "score": scores.written(metric, (event.get("metrics") or {}).get(metric)),
             "best": event["step"] == best,
         }
         for event in folder.evaluations

@@ -1,151 +1,128 @@
-"""The mistakes section: wrong answers the model was sure of, their words shaded by what drove it."""
+"""The section of wrong answers: the worst ones, shown as it fits what the run answers with."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from attune.report import strips, wording
+from attune.report import answers, entities, label_sets, numbers, strips, wording
 from attune.report.folder import KEPT_MISTAKES, Folder, finite
+from attune.report.kinds import Kind, kind_of
+from attune.report.records import wrongness
+from attune.report.shaded import legends, shaded
 
-SHOWN_PIECES = 240  # words and gaps of a long text that are shown, around the strongest word
-LONG_PIECE = 400  # characters; what the model did not read comes as one piece
-FAINT = 0.08  # weaker words are not shaded: they would only be noise
-FULL = 0.62  # opacity of a word with weight 1
-MARKS = {
-    "cut": "not read: beyond max_tokens{}",
-    "unexplained": "read in a later window, which is not explained here",
+FORMS = {
+    "multilabel": "sets",
+    "entities": "marked",
+    "tags": "marked",
+    "qa": "answers",
+    "regression": "numbers",
+    "similarity": "numbers",
+    "retrieval": "partners",
 }
-
-
-class Piece(NamedTuple):
-    """A part of a text: how much it spoke for the prediction, in [-1, 1], and why it has no say."""
-
-    text: str
-    weight: float = 0.0
-    mark: str = ""  # cut: not read; unexplained: read in another window than the one that was explained
-
-
-GAP = Piece(" \N{HORIZONTAL ELLIPSIS} ")
+NAMES = ("first text", "second text")
 
 
 def mistakes(folder: Folder) -> dict[str, Any]:
     """The view data of the section; texts without explanation are shown unshaded."""
-    explained = [each for each in folder.explanations if each.get("predicted") != each.get("label")]
+    kind = kind_of(folder)
+    explained = [each for each in folder.explanations if isinstance(each, dict) and wrongness(each) > 0]
     source = (explained or folder.mistakes)[:KEPT_MISTAKES]
-    texts = [_item(each) for each in source]
+    form = FORMS.get(kind.name, "labels")
+    items = [{"form": form, "texts": [], **_item(form, each, folder)} for each in source]
+    texts = [text for item in items for text in item["texts"]]
+    marks = [item["pieces"] for item in items] if form == "marked" else []
     return {
-        "shaded": bool(explained),
-        "unread": _legends(texts, folder.knob("model", "max_tokens")),
-        "texts": texts,
-        "sentences": _sentences(folder, len(source)),
+        "heading": kind.worst,
+        "form": form,
+        "label": kind.label,
+        "shaded": any(piece["paint"] for text in texts for piece in text["pieces"]),
+        "unread": legends(texts, folder.knob("model", "max_tokens")),
+        "types": entities.types_of(marks),
+        "states": entities.states_of(marks, kind.label),
+        "items": items,
+        "sentences": _sentences(folder, kind, len(items)),
     }
 
 
-def pieces(text: str, words: list[dict[str, Any]]) -> list[Piece]:
-    """The text cut into shaded, marked and plain pieces that together are the text again.
-
-    Words are looked for in their order; one that is not found (normalised by the tokenizer) stays unshaded.
-    Neighbours with the same mark are one piece.
-    """
-    found: list[Piece] = []
-    start = 0
-    for word in words:
-        written = str(word.get("text", "")).strip()
-        place = text.find(written, start) if written else -1
-        if place < 0:
-            continue
-        mark = next((mark for mark in MARKS if word.get(mark)), "")
-        if mark and found and found[-1].mark == mark:
-            found[-1] = Piece(found[-1].text + text[start : place + len(written)], 0.0, mark)
-        else:
-            weight = word.get("weight")
-            gap = [Piece(text[start:place])] if place > start else []
-            found += [*gap, Piece(written, float(weight) if finite(weight) and not mark else 0.0, mark)]
-        start = place + len(written)
-    if start < len(text):
-        found.append(Piece(text[start:]))
-    return found
-
-
-def _legends(texts: list[dict[str, Any]], limit: Any) -> list[str]:
-    """What the marks that occur mean."""
-    used = {piece["mark"] for text in texts for piece in text["pieces"]}
-    most = f" ({wording.count(limit)})" if finite(limit) else ""
-    return [meaning.format(most) for mark, meaning in MARKS.items() if mark in used]
-
-
-def _item(entry: dict[str, Any]) -> dict[str, Any]:
-    text = str(entry.get("text") or "")
-    cut = (
-        pieces(text, entry.get("words") or [])
-        if entry.get("words")
-        else [Piece(word + " ") for word in text.split(" ")]
+def _item(form: str, record: dict[str, Any], folder: Folder) -> dict[str, Any]:
+    if form == "marked":
+        return entities.worst(record, folder)
+    if form == "answers":
+        return answers.worst(record)
+    item = {"place": str(record.get("row") or ""), "texts": _texts(record, folder)}
+    if form == "sets":
+        return {**item, "chips": label_sets.chips(record)}
+    if form == "numbers":
+        return {**item, "lines": numbers.compared(record, folder)}
+    if form == "partners":
+        return {
+            **item,
+            "rank": _rank(record.get("severity")),
+            "cosine": wording.score(record.get("predicted"), 2),
+        }
+    probability = record.get(
+        "probability", (record.get("probabilities") or {}).get(str(record.get("predicted")))
     )
-    shown, before, after = _window(cut)
-    probability = entry.get("probability")
     return {
-        "place": str(entry.get("row") or ""),
-        "label": str(entry.get("label")),
-        "predicted": str(entry.get("predicted")),
+        **item,
+        "label": str(record.get("label")),
+        "predicted": str(record.get("predicted")),
         "percent": wording.percent(probability),
         "bar": strips.bar(probability if finite(probability) else 0.0, "b"),
-        "pieces": [_piece(each) for each in shown],
-        "before": before,
-        "after": after,
-        "empty": not text.strip(),
     }
 
 
-def _window(cut: list[Piece]) -> tuple[list[Piece], bool, bool]:
-    """The pieces around the strongest and the marked ones, and whether more stand before and after them."""
-    if len(cut) <= SHOWN_PIECES:
-        return cut, False, False
-    strongest = max(range(len(cut)), key=lambda index: abs(cut[index].weight))
-    first = min(max(0, strongest - SHOWN_PIECES // 2), len(cut) - SHOWN_PIECES)
-    last = first + SHOWN_PIECES
-    early = [part for piece in cut[:first] if piece.mark for part in (piece, GAP)]
-    late = [part for piece in cut[last:] if piece.mark for part in (GAP, piece)]
-    return (
-        [*early, *cut[first:last], *late],
-        first > 0 and not cut[0].mark,
-        last < len(cut) and not _ends_marked(cut),
-    )
+def _texts(record: dict[str, Any], folder: Folder) -> list[dict[str, Any]]:
+    """One view a text of the row; two have the names of their columns."""
+    roles = folder.data.get("roles") or {}
+    words = record.get("words")
+    named = [each for each in words if isinstance(each, dict)] if isinstance(words, list) else []
+    texts = [shaded(str(record.get("text") or ""), named)]
+    if record.get("pair") is not None:
+        texts.append(shaded(str(record["pair"]), []))
+    names = [str(roles.get(role) or name) for role, name in zip(("text", "pair"), NAMES, strict=True)]
+    return [
+        {"name": name if len(texts) > 1 else "", **text} for name, text in zip(names, texts, strict=False)
+    ]
 
 
-def _ends_marked(cut: list[Piece]) -> bool:
-    """True when the last piece that is not blank has a mark."""
-    return next((bool(piece.mark) for piece in reversed(cut) if piece.text.strip()), False)
+def _rank(severity: Any) -> str:
+    """The place of the right partner, from 1 - 1 / place."""
+    if not finite(severity) or severity <= 0:
+        return ""
+    return f"place {wording.count(1 / (1 - severity))}" if severity < 0.995 else "a place beyond 200"
 
 
-def _piece(piece: Piece) -> dict[str, Any]:
-    text, strength = piece.text, min(abs(piece.weight), 1.0)
-    paint = "" if strength < FAINT else "for" if piece.weight > 0 else "against"
-    if len(text) > LONG_PIECE:
-        head, tail = text[: LONG_PIECE - 100], text[-60:]
-        # between words, where there are blanks
-        text = f"{head.rpartition(' ')[0] or head}{GAP.text}{tail.partition(' ')[2] or tail}"
-    return {
-        "text": text,
-        "mark": piece.mark,
-        "paint": paint,
-        "shade": f"{FULL * strength:.2f}",
-        "weight": wording.change(piece.weight, 2),
-    }
-
-
-def _sentences(folder: Folder, shown: int) -> list[str]:
-    entry = (folder.metrics.get("test") or {}).get("accuracy") or {}
+def _sentences(folder: Folder, kind: Kind, shown: int) -> list[str]:
     if not shown:
         return ["No wrong answer is known."]
-    sentences = []
-    if finite(entry.get("value")) and entry.get("n"):
-        wrong = round((1 - entry["value"]) * entry["n"])
-        sentences.append(
-            f"{wording.count(wrong)} of {wording.counted(entry['n'], 'test row')} got a wrong label."
-        )
-    sentences.append(
-        f"Below stand the {shown} that the model was surest of. Read them: the given label may be wrong, too."
-        if shown > 1
-        else "Below stands the one that the model was surest of."
-    )
-    return sentences
+    if kind.choice:
+        return [*_wrong_labels(folder, kind), *_surest(kind, shown)]
+    told = {
+        "multilabel": "Below stand the {} with the largest misses. ",
+        "entities": "Below stand the {} with the most wrong entities. ",
+        "tags": "Below stand the {} with the most wrong words. ",
+        "qa": "Below stand the {} where the model was surest of a wrong answer. ",
+        "regression": "Below stand the {} that are furthest off. ",
+        "similarity": "Below stand the {} whose place among all pairs is furthest off. ",
+        "retrieval": "Below stand the {} whose partner came latest. ",
+    }[kind.name].format(wording.counted(shown, kind.row))
+    first = label_sets.sentences(folder) if kind.name == "multilabel" else []
+    return [*first, told + "Read them: what is given as true may be wrong, too."]
+
+
+def _wrong_labels(folder: Folder, kind: Kind) -> list[str]:
+    entry = (folder.metrics.get("test") or {}).get("accuracy") or {}
+    if not (finite(entry.get("value")) and entry.get("n")):
+        return []
+    wrong = round((1 - entry["value"]) * entry["n"])
+    return [f"{wording.count(wrong)} of {wording.counted(entry['n'], 'test row')} got a wrong {kind.label}."]
+
+
+def _surest(kind: Kind, shown: int) -> list[str]:
+    if shown == 1:
+        return ["Below stands the one that the model was surest of."]
+    return [
+        f"Below stand the {shown} that the model was surest of. "
+        f"Read them: the given {kind.label} may be wrong, too."
+    ]

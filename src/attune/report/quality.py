@@ -1,61 +1,61 @@
-"""The quality sections: each label, who is taken for whom, and whether the probabilities can be believed."""
+"""The quality section: the scores of each label, type or tag, and what else a kind of run has to show of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from attune.report import charts, strips, wording
+from attune.report import charts, scores, strips, wording
+from attune.report.answers import answerable
+from attune.report.confusion import confusion
 from attune.report.folder import Folder, finite
+from attune.report.kinds import Kind, kind_of
+from attune.report.numbers import plot
 
-HEAT_LABELS = 20  # a heat map of more labels cannot be read; its largest cells are listed instead
-BESIDE = 5  # so few labels leave room for the map beside the table
 SHOWN_LABELS = 20
-SHOWN_PAIRS = 15
-DARK_CELL = 0.75  # from this share on, a cell's number is written in light ink
+FEW_ROWS = 10
+SCHEMES = {
+    "strict": "extent and type",
+    "exact": "extent, whatever the type",
+    "partial": "extent, an overlap counting half",
+    "type": "type, with any overlap",
+}
+PARTS = ("classes", "matching", "answerable", "plot", "ranks")
+NEAR = 0.04  # F1 that is gained by overlooking something, from which on it is worth a sentence
 
 
-def quality(folder: Folder) -> dict[str, Any]:
-    """The view data of the per-label section."""
-    test = folder.details.get("test") or {}
-    classes = [_class(entry) for entry in test.get("per_class") or []]
+def quality(folder: Folder) -> dict[str, Any] | None:
+    """The view data of the section, or None where the run has nothing for it."""
+    test, kind = folder.details.get("test") or {}, kind_of(folder)
+    thresholds = test.get("thresholds") or {}
+    classes = [_class(entry, kind, thresholds) for entry in test.get("per_class") or []]
     if len(classes) > SHOWN_LABELS:
         classes.sort(key=lambda entry: entry["order"])
     labels = [str(label) for label in folder.details.get("labels") or []]
-    confusion = test.get("confusion") or []
-    pairs = confused_pairs(labels, confusion)
-    return {
+    confused = confusion(labels, test.get("confusion") or [])
+    view = {
+        "heading": kind.quality,
+        "label": kind.label,
+        "units": wording.plural(kind.unit),
         "classes": classes,
+        "thresholds": bool(thresholds),
+        "few": any(entry["few"] for entry in classes),
         "shown": SHOWN_LABELS,
-        "sentences": _sentences(classes, pairs),
-        "heat": _heat(labels, confusion) if 0 < len(confusion) <= HEAT_LABELS else None,
-        "beside": 0 < len(confusion) <= BESIDE,
-        "upright": len(labels) > 6 or any(len(label) > 9 for label in labels),
         "labels": labels,
-        "pairs": pairs[:SHOWN_PAIRS],
-        "more_pairs": max(0, len(pairs) - SHOWN_PAIRS),
+        **confused,
         "curves": _curves(folder, test, labels),
+        "matching": _matching(folder),
+        "answerable": answerable(folder),
+        "plot": plot(folder),
+        "ranks": _ranks(folder),
     }
+    view["sentences"] = _sentences(view, kind)
+    return view if any(view[part] for part in PARTS) else None
 
 
-def confused_pairs(labels: list[str], confusion: list[list[int]]) -> list[dict[str, Any]]:
-    """Which label is taken for which other one, the most rows first."""
-    found: list[dict[str, Any]] = [
-        {"true": labels[i], "predicted": labels[j], "n": n, "share": n / sum(row), "support": sum(row)}
-        for i, row in enumerate(confusion)
-        for j, n in enumerate(row)
-        if n and i != j
-    ]
-    found.sort(key=lambda pair: (-pair["n"], -pair["share"]))
-    return [
-        {**pair, "percent": wording.percent(pair["share"]), "bar": strips.bar(pair["share"], "b")}
-        for pair in found
-    ]
-
-
-def _class(entry: dict[str, Any]) -> dict[str, Any]:
+def _class(entry: dict[str, Any], kind: Kind, thresholds: dict[str, Any]) -> dict[str, Any]:
     f1: Any = entry.get("f1")
     return {
-        "label": str(entry["label"]),
+        "label": str(entry.get("label")),
         "order": f1 if finite(f1) else 2,
         "precision": wording.score(entry.get("precision")),
         "recall": wording.score(entry.get("recall")),
@@ -63,52 +63,81 @@ def _class(entry: dict[str, Any]) -> dict[str, Any]:
         "bar": strips.bar(f1 if finite(f1) else 0),
         "support": wording.count(entry.get("support")),
         "rows": entry.get("support") or 0,
-        "few": (entry.get("support") or 0) < 10,
+        "told": wording.counted(entry.get("support") or 0, kind.unit),
+        "few": (entry.get("support") or 0) < FEW_ROWS,
+        "threshold": wording.percent(thresholds.get(str(entry.get("label")))),
     }
 
 
-def _sentences(classes: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> list[str]:
+def _sentences(view: dict[str, Any], kind: Kind) -> list[str]:
     sentences = []
-    tested = [entry for entry in classes if entry["rows"]]
+    tested = [entry for entry in view["classes"] if entry["rows"]]
     if len(tested) > 1:
         ranked = sorted(tested, key=lambda entry: entry["order"])
         sentences.append(
             f"Best: \u201c{ranked[-1]['label']}\u201d with F1 {ranked[-1]['f1']}. "
-            f"Weakest: \u201c{ranked[0]['label']}\u201d with F1 {ranked[0]['f1']}, "
-            f"on {wording.counted(ranked[0]['rows'], 'row')}."
+            f"Weakest: \u201c{ranked[0]['label']}\u201d with F1 {ranked[0]['f1']}, on {ranked[0]['told']}."
         )
-    if pairs:
-        pair = pairs[0]
+    if view["pairs"]:
+        pair = view["pairs"][0]
         sentences.append(
             f"The commonest mistake: \u201c{pair['true']}\u201d is taken for "
             f"\u201c{pair['predicted']}\u201d, {pair['n']} of {wording.counted(pair['support'], 'row')}."
         )
-    elif tested:
-        sentences.append("No row was given a wrong label.")
+    elif tested and kind.choice:
+        sentences.append(f"No row was given a wrong {kind.label}.")
+    for part in ("matching", "answerable", "plot"):
+        sentences += view[part]["sentences"] if view[part] else []
     return sentences
 
 
-def _heat(labels: list[str], confusion: list[list[int]]) -> list[dict[str, Any]]:
+def _matching(folder: Folder) -> dict[str, Any] | None:
+    """Entity scores under four ideas of what is right, or None where no entities were marked."""
+    entries = folder.metrics.get("test") or {}
+    told = (folder.details.get("test") or {}).get("matching") or {}
+    lines, f1s = [], {}
+    for scheme, words in SCHEMES.items():
+        of_scheme = told.get(scheme) or {}
+        found = {
+            measure: (entries.get(f"{scheme}_{measure}") or {}).get("value", of_scheme.get(measure))
+            for measure in ("precision", "recall", "f1")
+        }
+        if not finite(found["f1"]):
+            continue
+        f1s[scheme] = found["f1"]
+        written = {measure: wording.score(value) for measure, value in found.items()}
+        lines.append({"words": words, **written, "bar": strips.bar(found["f1"])})
+    return {"lines": lines, "sentences": _near(f1s)} if lines else None
+
+
+def _ranks(folder: Folder) -> list[dict[str, Any]]:
+    """The share of the rows whose partner is among the k nearest texts, for each k."""
+    entries = folder.metrics.get("test") or {}
+    found = {int(k): entry for name, entry in entries.items() if (k := scores.nearest(name)) and entry}
     return [
         {
-            "label": labels[i],
-            "total": wording.count(sum(row)),
-            "cells": [_cell(labels, i, j, row) for j in range(len(row))],
+            "k": wording.count(k),
+            "share": wording.percent(entry.get("value")),
+            "interval": f"[{wording.percent(entry.get('low'))}, {wording.percent(entry.get('high'))}]",
+            "bar": strips.bar(entry["value"] if finite(entry.get("value")) else 0.0),
         }
-        for i, row in enumerate(confusion)
+        for k, entry in sorted(found.items())
     ]
 
 
-def _cell(labels: list[str], i: int, j: int, row: list[int]) -> dict[str, Any]:
-    share = row[j] / sum(row) if sum(row) else 0.0
-    shade = 0.12 + 0.88 * share if row[j] else 0.0  # a single row must be seen
-    title = f"{labels[i]} predicted as {labels[j]}: {wording.counted(row[j], 'row')}"
-    return {
-        "n": wording.count(row[j]) if row[j] else "",
-        "shade": f"{shade:.2f}",
-        "paint": ("right" if i == j else "wrong") + (" strong" if shade > DARK_CELL else ""),
-        "title": f"{title}, {wording.percent(share)}",
-    }
+def _near(f1s: dict[str, float]) -> list[str]:
+    strict = f1s.get("strict")
+    if strict is None:
+        return []
+    borders, types = f1s.get("type", strict) - strict, f1s.get("exact", strict) - strict
+    sentences = []
+    if borders >= NEAR and borders >= types:
+        sentences.append(
+            "Many misses are near: the type is right, only where the entity begins or ends is not."
+        )
+    elif types >= NEAR:
+        sentences.append("Many misses are near: the entity is found whole, only its type is wrong.")
+    return sentences
 
 
 def _curves(folder: Folder, test: dict[str, Any], labels: list[str]) -> dict[str, Any] | None:
@@ -127,57 +156,6 @@ def _curves(folder: Folder, test: dict[str, Any], labels: list[str]) -> dict[str
         "positive": labels[1],
         "roc": roc,
         "pr": pr,
-        "auc": _with_interval(entries.get("roc_auc")),
-        "ap": _with_interval(entries.get("average_precision")),
+        "auc": wording.with_interval(entries.get("roc_auc")),
+        "ap": wording.with_interval(entries.get("average_precision")),
     }
-
-
-def calibration(folder: Folder) -> dict[str, Any] | None:
-    """The view data of the calibration section, or None without bins."""
-    bins = [each for each in (folder.details.get("test") or {}).get("calibration") or [] if each.get("n")]
-    if not bins:
-        return None
-    return {
-        "chart": charts.reliability(bins),
-        "sentences": _calibration_sentences(folder, bins),
-        "bins": [
-            {
-                "range": f"{wording.percent(each['low'])} \N{EN DASH} {wording.percent(each['high'])}",
-                "confidence": wording.percent(each["confidence"]),
-                "accuracy": wording.percent(each["accuracy"]),
-                "n": wording.count(each["n"]),
-            }
-            for each in bins
-        ],
-    }
-
-
-def overconfidence(bins: list[dict[str, Any]]) -> tuple[float, float]:
-    """The mean stated probability and the share of right answers over all bins."""
-    total = sum(each["n"] for each in bins)
-    stated = sum(each["n"] * each["confidence"] for each in bins) / total
-    return stated, sum(each["n"] * each["accuracy"] for each in bins) / total
-
-
-def _calibration_sentences(folder: Folder, bins: list[dict[str, Any]]) -> list[str]:
-    stated, right = overconfidence(bins)
-    gap = stated - right
-    how = (
-        "about as sure as it should be"
-        if abs(gap) < 0.03
-        else "too sure of itself"
-        if gap > 0
-        else "too modest"
-    )
-    sentences = [
-        f"On average the model says {wording.percent(stated)} and is right {wording.percent(right)} "
-        f"of the time: it is {how}."
-    ]
-    ece = (folder.metrics.get("test") or {}).get("ece")
-    if ece:
-        sentences.append(f"The mean gap between the two (ECE) is {_with_interval(ece)}; 0 is perfect.")
-    return sentences
-
-
-def _with_interval(entry: dict[str, Any] | None) -> str:
-    return f"{wording.score(entry.get('value'))} {wording.interval(entry)}".strip() if entry else ""

@@ -6,6 +6,7 @@ from typing import Any
 
 from attune.report import charts, strips, wording
 from attune.report.folder import Folder
+from attune.report.kinds import Kind, kind_of
 
 SPLITS = ("train", "valid", "test")
 SHOWN_LABELS = 12
@@ -20,20 +21,23 @@ LEVELS = {
 
 def rows(folder: Folder) -> dict[str, Any]:
     """The view data of the section."""
-    data = folder.data
+    data, kind = folder.data, kind_of(folder)
     shapes = data.get("splits") or {}
     splits = [name for name in SPLITS if name in shapes]
+    counted = _counted(data, splits, kind)
+    labels = _labels(counted, data, kind)
     return {
         "sentences": _sentences(folder, splits),
         "reasons": (data.get("roles") or {}).get("reasons") or [],
         "notes": data.get("notes") or [],
         "files": [_file(name, each) for name, each in (data.get("files") or {}).items()],
         "splits": [_split(name, shapes[name]) for name in splits],
-        "split_names": splits,
-        "labels": _labels(data, splits),
+        "split_names": list(counted),
+        "heading": kind.labels,
+        "label": "range" if kind.name == "regression" else kind.label if kind.name != "qa" else "question",
+        "labels": labels if len(labels) > 1 else [],
         "shown_labels": SHOWN_LABELS,
-        "beside": len(data.get("labels") or []) <= SHOWN_LABELS
-        and all(len(str(label)) <= LONG_NAME for label in data.get("labels") or []),
+        "beside": len(labels) <= SHOWN_LABELS and all(len(each["name"]) <= LONG_NAME for each in labels),
         "lengths": _lengths(folder),
         "findings": sorted(
             map(_finding, folder.findings), key=lambda each: list(LEVELS).index(each["level"])
@@ -51,13 +55,10 @@ def _sentences(folder: Folder, splits: list[str]) -> list[str]:
         sentences.append(f"{wording.counted(total, 'row')}: {wording.listed(parts)}.")
     roles = data.get("roles") or {}
     if roles.get("text"):
-        sentences.append(
-            f"The model reads \u201c{roles['text']}\u201d and learns to predict "
-            f"\u201c{roles.get('label')}\u201d."
-        )
+        sentences.append(_reading(roles, kind_of(folder)))
     cut = [(shapes[name].get("cut_rows") or 0) * (shapes[name].get("rows") or 0) for name in splits]
     limit = folder.knob("model", "max_tokens")
-    if sum(cut) > 0:
+    if sum(cut) > 0 and total:
         where = f"longer than {wording.count(limit)} tokens" if limit else "too long for the model"
         sentences.append(f"{wording.percent(sum(cut) / total)} of the texts are {where}.")
     elif cut:
@@ -89,12 +90,31 @@ def _split(name: str, shape: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _labels(data: dict[str, Any], splits: list[str]) -> list[dict[str, Any]]:
+def _reading(roles: dict[str, Any], kind: Kind) -> str:
+    """Which columns the model reads and what it learns of them."""
+    columns = [f"\u201c{roles[role]}\u201d" for role in ("text", "pair") if roles.get(role)]
+    label = roles.get("label") or ""
+    name = wording.listed(list(map(str, label))) if isinstance(label, list | tuple) else str(label)
+    learns = kind.learns.format(name) if name else kind.learns.partition(" \u201c")[0].removesuffix(", as in")
+    return f"The model reads {wording.listed(columns)} and {learns.removesuffix(' of')}."
+
+
+def _counted(data: dict[str, Any], splits: list[str], kind: Kind) -> dict[str, dict[str, int]]:
+    """How often each label stands in each split; ranges of numbers that differ between splits stand alone."""
     shapes = data.get("splits") or {}
     counts = {name: shapes[name].get("labels") or {} for name in splits}
-    names = data.get("labels") or sorted({label for each in counts.values() for label in each})
+    if kind.name == "regression" and len({tuple(each) for each in counts.values()}) > 1:
+        return dict(list(counts.items())[:1])
+    return counts
+
+
+def _labels(counts: dict[str, dict[str, int]], data: dict[str, Any], kind: Kind) -> list[dict[str, Any]]:
+    names = [str(name) for name in data.get("labels") or []]
+    names += sorted({name for each in counts.values() for name in each} - set(names))
     totals = {name: sum(each.get(name, 0) for each in counts.values()) for name in names}
     whole, most = sum(totals.values()) or 1, max(totals.values(), default=0) or 1
+    if kind.name == "multilabel":  # a row counts for each of its labels, or for none
+        whole = sum((data["splits"][name].get("rows") or 0) for name in counts) or 1
     if len(names) > SHOWN_LABELS:
         names = sorted(names, key=lambda name: -totals[name])
     return [

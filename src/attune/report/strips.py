@@ -21,8 +21,9 @@ def shared_scale(entries: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     low, high = min(values) - spare, max(values) + spare
     if min(values) >= 0:
         low = max(low, 0.0)
-    if max(values) <= 1:
-        high = min(high, 1.0)
+    top = 1 if max(values) <= 1 else 100
+    if max(values) <= top:
+        high = min(high, float(top))
     return low, high
 
 

@@ -6,12 +6,14 @@ import math
 import shlex
 from typing import Any
 
-from attune.report import wording
+from attune.metrics.scales import scale
+from attune.report import scores, wording
+from attune.report.calibration import overconfidence
 from attune.report.folder import Folder, finite
-from attune.report.quality import overconfidence
+from attune.report.kinds import kind_of
 from attune.report.verdict import hardest, judged, main_metric
 
-WIDE = 0.10  # an interval wider than this cannot tell apart models that differ in practice
+WIDE = 0.10  # of a scale from 0 to 1; a wider interval cannot tell apart models that differ in practice
 FEW_ROWS = 10  # below, the F1 of a label hangs on one or two rows
 ENVIRONMENT = {
     "attune": "attune",
@@ -63,16 +65,24 @@ def _small_test(folder: Folder) -> str:
     entry = (folder.metrics.get("test") or {}).get(metric) or {}
     if not (finite(entry.get("low")) and finite(entry.get("high"))):
         return ""
-    width = entry["high"] - entry["low"]
-    if width <= WIDE:
+    of = scale(metric)
+    width, wide = (
+        entry["high"] - entry["low"],
+        WIDE * (of.high if math.isfinite(of.high) else abs(entry["value"])),
+    )
+    if width <= wide or wide <= 0:
         return ""
     n = entry.get("n") or 0
-    needed = math.ceil(n * (width / WIDE) ** 2 / 10) * 10  # the width falls with the root of the rows
-    more = f" About {wording.count(needed)} rows would bring this down to \u00b1{WIDE / 2:.2f}." if n else ""
-    return (
-        f"The test set is small: {wording.metric_name(metric)} is only known to lie between "
-        f"{wording.score(entry['low'], 2)} and {wording.score(entry['high'], 2)}.{more}"
+    needed = math.ceil(n * (width / wide) ** 2 / 10) * 10  # the width falls with the root of the rows
+    aim = scores.written(metric, wide / 2, 2)
+    more = (
+        f" About {wording.count(needed)} {kind_of(folder).row}s would bring this down to \u00b1{aim}."
+        if n
+        else ""
     )
+    low, high = (scores.written(metric, entry[side], 2) for side in ("low", "high"))
+    known = f"{wording.metric_name(metric)} is only known to lie between {low} and {high}"
+    return f"The test set is small: {known}.{more}"
 
 
 def _not_better(folder: Folder) -> str:
@@ -80,20 +90,20 @@ def _not_better(folder: Folder) -> str:
     tone = judged(comparison)
     if comparison is None or tone == "good":
         return ""
-    name = wording.baseline_name(comparison["baseline"])
+    name = scores.baseline(str(comparison.get("baseline")))
     does = "does better" if tone == "bad" else "may do as well"
     return f"{name[0].upper()}{name[1:]} {does}, and it is cheaper, faster and easier to explain."
 
 
 def _few_rows(folder: Folder) -> str:
-    classes = (folder.details.get("test") or {}).get("per_class") or []
-    few = [str(each["label"]) for each in classes if (each.get("support") or 0) < FEW_ROWS]
+    classes, kind = (folder.details.get("test") or {}).get("per_class") or [], kind_of(folder)
+    few = [str(each.get("label")) for each in classes if (each.get("support") or 0) < FEW_ROWS]
     if not few:
         return ""
     names = f" ({wording.listed([f'“{name}”' for name in few])})" if len(few) <= 4 else ""
-    have = "label has" if len(few) == 1 else "labels have"
+    have = f"{kind.label} has" if len(few) == 1 else f"{kind.label}s have"
     return (
-        f"{len(few)} of {len(classes)} {have} fewer than {FEW_ROWS} test rows{names}: "
+        f"{len(few)} of {len(classes)} {have} fewer than {FEW_ROWS} test {wording.plural(kind.unit)}{names}: "
         "read their own numbers as rough guesses."
     )
 
@@ -118,6 +128,8 @@ def _truncation(folder: Folder) -> str:
 
 def _imbalance(folder: Folder) -> str:
     counts = ((folder.data.get("splits") or {}).get("test") or {}).get("labels") or {}
+    if not kind_of(folder).choice:
+        return ""
     share = max(counts.values()) / sum(counts.values()) if sum(counts.values()) else 0
     if share < 0.7 or len(counts) < 2:
         return ""

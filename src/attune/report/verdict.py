@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from attune.report import wording
+from attune.report import expected, scores, wording
 from attune.report.folder import Folder, finite
+from attune.report.kinds import kind_of
 
 TONES = {
     "good": ("\N{HEAVY CHECK MARK}", "Better than the baselines"),
@@ -25,7 +26,7 @@ STATUS = {
 
 def main_metric(folder: Folder) -> str:
     """The metric that judges the run: the one its comparisons use, else macro-F1, else the first there is."""
-    compared = [entry["metric"] for entry in folder.metrics.get("comparisons") or []]
+    compared = [entry["metric"] for entry in folder.metrics.get("comparisons") or [] if entry.get("metric")]
     measured = list(folder.metrics.get("test") or folder.metrics.get("valid") or {})
     named = [folder.run["main_metric"]] if "main_metric" in folder.run else []
     preferred = [*named, *compared[:1], *[name for name in ("f1_macro", "accuracy") if name in measured]]
@@ -42,14 +43,15 @@ def verdict(folder: Folder) -> dict[str, Any]:
     comparison = hardest(folder, metric)
     tone = judged(comparison)
     held_out = "held-out" if split == "test" else "validation"
+    row = kind_of(folder).row
     return {
         "tone": tone,
         "icon": TONES[tone][0],
         "badge": TONES[tone][1],
-        "metric": wording.metric_name(metric),
-        "value": wording.score(entry["value"], 2),
-        "interval": wording.interval(entry, 2),
-        "rest": f"on {wording.counted(entry.get('n') or 0, f'{held_out} row')}{_clause(comparison)}",
+        "metric": _headed(wording.metric_name(metric)),
+        "value": scores.written(metric, entry.get("value"), 2),
+        "interval": scores.interval(metric, entry, 2),
+        "rest": f"on {wording.counted(entry.get('n') or 0, f'{held_out} {row}')}{_clause(comparison)}",
         "sentences": _sentences(folder, metric, split),
         "comparisons": [_comparison(each) for each in folder.metrics.get("comparisons") or []],
     }
@@ -58,7 +60,7 @@ def verdict(folder: Folder) -> dict[str, Any]:
 def hardest(folder: Folder, metric: str) -> dict[str, Any] | None:
     """The comparison with the baseline that comes nearest to the model."""
     entries = [entry for entry in folder.metrics.get("comparisons") or [] if entry.get("metric") == metric]
-    gain = -1 if metric in wording.LOWER_IS_BETTER else 1
+    gain = -1 if scores.lower_is_better(metric) else 1
     usable = [{**entry, "gain": gain} for entry in entries if finite(entry.get("difference"))]
     return min(usable, key=lambda entry: gain * entry["difference"], default=None)
 
@@ -76,29 +78,24 @@ def judged(comparison: dict[str, Any] | None) -> str:
     return "good" if worst > 0 else "bad" if best < 0 else "unsure"
 
 
+def _headed(name: str) -> str:
+    return f"{name[:1].upper()}{name[1:]}"
+
+
 def _clause(comparison: dict[str, Any] | None) -> str:
     if comparison is None:
         return ""
-    name = wording.baseline_name(comparison["baseline"])
-    size = wording.score(abs(comparison["difference"]), 2)
+    name, metric = scores.baseline(str(comparison.get("baseline"))), str(comparison["metric"])
+    size = scores.written(metric, abs(comparison["difference"]), 2)
     return {
         "good": f": better than {name} by {size}",
-        "unsure": f": not clearly different from {name} ({wording.change(comparison['difference'], 2)})",
+        "unsure": f": not clearly different from {name} ({scores.change(metric, comparison['difference'], 2)})",
         "bad": f": worse than {name} by {size}",
     }[judged(comparison)]
 
 
 def _sentences(folder: Folder, metric: str, split: str) -> list[str]:
-    entries = folder.metrics[split]
-    sentences = []
-    accuracy = entries.get("accuracy") or {}
-    if finite(accuracy.get("value")):
-        right = round(100 * accuracy["value"])
-        sentences.append(f"Of 100 new texts like these, about {right} would get the right label.")
-    if wording.METRICS.get(metric, ("", ""))[1]:
-        sentences.append(f"{wording.metric_name(metric)} is the {wording.METRICS[metric][1]}; 1 is perfect.")
-    if wording.interval(entries[metric]):
-        sentences.append("The brackets hold the true value in 95 of 100 such tests.")
+    sentences = expected.sentences(folder, metric, split)
     if split == "valid":
         sentences.append(
             "No test rows were set aside: these rows also chose the best step, so expect a bit less."
@@ -135,6 +132,6 @@ def _comparison(entry: dict[str, Any]) -> str:
         return f"The model is {told}."
     if told:
         return f"{told[0].upper()}{told[1:]}."
-    name, baseline = wording.metric_name(entry["metric"]), wording.baseline_name(entry["baseline"])
-    size = f"{wording.change(entry.get('difference'))} {wording.interval(entry)}"
-    return f"Difference in {name} to {baseline}: {size} ({wording.chance(entry.get('p'))})."
+    metric, baseline = str(entry.get("metric")), scores.baseline(str(entry.get("baseline")))
+    size = f"{scores.change(metric, entry.get('difference'))} {scores.interval(metric, entry)}"
+    return f"Difference in {wording.metric_name(metric)} to {baseline}: {size} ({wording.chance(entry.get('p'))})."

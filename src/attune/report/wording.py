@@ -1,4 +1,4 @@
-"""How numbers and names are written: the same everywhere on the page."""
+"""How numbers, times and lists are written: the same everywhere on the page."""
 
 from __future__ import annotations
 
@@ -6,45 +6,27 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from attune.metrics.scales import scale
 from attune.report.folder import finite
 
 NONE = "\N{EN DASH}"
-METRICS = {
-    "accuracy": ("accuracy", "share of the rows that get the right label"),
-    "f1_macro": ("macro-F1", "balance of precision and recall, every label counting the same"),
-    "f1_micro": ("micro-F1", "balance of precision and recall over all rows"),
-    "f1_weighted": ("weighted F1", "balance of precision and recall, labels counting by their rows"),
-    "precision_macro": ("macro precision", "how often a predicted label is right, mean over the labels"),
-    "recall_macro": ("macro recall", "how many rows of a label are found, mean over the labels"),
-    "matthews_correlation": ("Matthews correlation", "agreement beyond chance: 0 is guessing, 1 is perfect"),
-    "log_loss": ("log loss", "penalty for confident mistakes"),
-    "ece": ("calibration error (ECE)", "mean gap between stated probability and share of right answers"),
-    "roc_auc": ("ROC AUC", "chance that a positive row is ranked above a negative one"),
-    "average_precision": ("average precision", "mean precision over all thresholds"),
-}
-LOWER_IS_BETTER = {"log_loss", "ece"}
-BASELINES = {"majority": "the majority class", "tfidf_logreg": "TF-IDF + logistic regression"}
+METRICS = {"ece": "calibration error (ECE)"}  # where the page says more than `metrics.scales`
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 
 
 def metric_name(metric: str) -> str:
     """The name of a metric as people write it."""
-    return METRICS.get(metric, (metric.replace("_", " "), ""))[0]
-
-
-def baseline_name(baseline: str) -> str:
-    """The name of a baseline as people write it."""
-    return BASELINES.get(baseline, baseline.replace("_", " "))
+    return METRICS.get(metric, scale(metric).words)
 
 
 def score(value: Any, digits: int = 3) -> str:
     """A score with fixed decimals and a true minus sign."""
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") if finite(value) else NONE
+    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}") if finite(value) else NONE
 
 
 def change(value: Any, digits: int = 3) -> str:
     """A difference with its sign."""
-    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}") if finite(value) else NONE
+    return f"{value:+,.{digits}f}".replace("-", "\N{MINUS SIGN}") if finite(value) else NONE
 
 
 def interval(entry: Mapping[str, Any], digits: int = 3) -> str:
@@ -52,6 +34,11 @@ def interval(entry: Mapping[str, Any], digits: int = 3) -> str:
     if not (finite(entry.get("low")) and finite(entry.get("high"))):
         return ""
     return f"[{score(entry['low'], digits)}, {score(entry['high'], digits)}]"
+
+
+def with_interval(entry: Mapping[str, Any] | None) -> str:
+    """`0.87 [0.80, 0.91]`, or nothing without a score."""
+    return f"{score(entry.get('value'))} {interval(entry)}".strip() if entry else ""
 
 
 def percent(share: Any) -> str:
@@ -71,7 +58,22 @@ def count(number: Any) -> str:
 
 def counted(number: int, noun: str) -> str:
     """`1 row`, `2 rows`."""
-    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+    return f"{count(number)} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """`rows`, `entities`."""
+    return f"{noun[:-1]}ies" if noun.endswith("ty") else f"{noun}s"
+
+
+def number(value: Any) -> str:
+    """A number of the data as it is: no decimals that say nothing, a true minus sign."""
+    if not finite(value):
+        return NONE
+    if 0 < abs(value) < 0.01:
+        return small(value)
+    text = f"{value:,.0f}" if abs(value) >= 10000 else f"{round(value, 2):g}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def duration(seconds: Any) -> str:

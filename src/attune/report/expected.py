@@ -1,0 +1,92 @@
+"""What to expect of new rows, in sentences that are true of each kind of run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attune.metrics.scales import scale
+from attune.report import scores, wording
+from attune.report.folder import Folder, finite
+from attune.report.kinds import Kind, kind_of
+from attune.report.numbers import bounds
+
+HUNDRED = {
+    "classification": ("accuracy", "Of 100 new texts like these, about {} would get the right label."),
+    "sentiment": ("accuracy", "Of 100 new texts like these, the mood of about {} would be told right."),
+    "multilabel": (
+        "subset_accuracy",
+        "Of 100 new texts like these, about {} would get exactly the right labels, none missed and none invented.",
+    ),
+    "tags": ("overall_accuracy", "Of 100 words in new texts like these, about {} would get the right tag."),
+    "qa": ("exact_match", "Of 100 new questions like these, about {} would be answered word for word."),
+    "retrieval": (
+        "recall@1",
+        "Of 100 texts like these, about {} would find their own partner before all others of the test.",
+    ),
+}
+SAME = {"overall_accuracy": "accuracy"}  # other names of the same measure
+
+
+def sentences(folder: Folder, metric: str, split: str) -> list[str]:
+    """What the scores of a split promise, what the main metric is, and how sure that is."""
+    kind, entries = kind_of(folder), folder.metrics[split]
+    found = [_hundred(kind, entries), _entities(kind, entries), _error(kind, folder, entries)]
+    found += [_meaning(metric, kind), _interval(entries[metric])]
+    return [sentence for sentence in found if sentence]
+
+
+def _hundred(kind: Kind, entries: dict[str, Any]) -> str:
+    metric, told = HUNDRED.get(kind.name, ("", ""))
+    share = _value(entries, metric, SAME.get(metric, ""))
+    if share is None:
+        return ""
+    whole = scale(metric).high
+    return told.format(round(100 * share / whole))
+
+
+def _entities(kind: Kind, entries: dict[str, Any]) -> str:
+    found, right = _value(entries, "overall_recall"), _value(entries, "overall_precision")
+    if kind.name != "entities" or found is None or right is None:
+        return ""
+    return (
+        f"Of 100 entities in new texts like these, it would find about {round(100 * found)}; "
+        f"of 100 that it marks, about {round(100 * right)} would be right in extent and type."
+    )
+
+
+def _error(kind: Kind, folder: Folder, entries: dict[str, Any]) -> str:
+    error = _value(entries, "mae")
+    if kind.name != "regression" or error is None:
+        return ""
+    known = bounds(folder)
+    where = (
+        f", where the true numbers go from {wording.number(known[0])} to {wording.number(known[1])}"
+        if known
+        else ""
+    )
+    return f"A new prediction would be off by about {scores.written('mae', error, 2)} on average{where}."
+
+
+def _meaning(metric: str, kind: Kind) -> str:
+    told, best = scores.explained(metric, kind), scores.perfect(metric)
+    if not told:
+        return ""
+    plain = ("share", "balance", "mean", "chance", "typical", "agreement", "penalty", "overlap")
+    verb = "is the" if told.startswith(plain) else "tells" if told.startswith("how") else "is"
+    name = wording.metric_name(metric)
+    return f"{name[0].upper()}{name[1:]} {verb} {told}" + (f"; {best}." if best else ".")
+
+
+def _interval(entry: dict[str, Any]) -> str:
+    doubt = scores.note(entry)
+    if doubt:
+        return f"Read its brackets with care: {doubt}."
+    return "The brackets hold the true value in 95 of 100 such tests." if wording.interval(entry) else ""
+
+
+def _value(entries: dict[str, Any], *metrics: str) -> float | None:
+    for metric in metrics:
+        value = (entries.get(metric) or {}).get("value")
+        if finite(value):
+            return float(value)
+    return None
