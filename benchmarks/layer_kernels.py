@@ -24,11 +24,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
+from attune.data.table import Table
 from attune.models import block, load
 from attune.models.kernels import fused, plain
 from attune.models.tokens import TextEncoder
-from attune.tasks.base import batch_of
 from attune.tasks.classification import Classification, Options
+from attune.tasks.features import batch_of
 from attune.training import batches, optim, update
 
 
@@ -88,7 +89,8 @@ def measure(given: argparse.Namespace) -> dict:
     task = Classification(Options())
     task.labels = ("0", "1")
     encoder = TextEncoder(load.tokenizer(given.model), max_tokens=given.max_tokens)
-    features = task.encode(rows, encoder, np.arange(len(rows)) % 2)
+    table = Table("", ("text",), {"text": rows}, list(range(len(rows))), "")
+    features = task.encode(table, encoder, np.arange(len(rows)) % 2)
     model = load.backbone(given.model, "classification", ["0", "1"], seed=0)
     learner = update.Learner(task, model, optim.adamw(model.model, weight_decay=0.0), 1.0, str)
     parts = batches.steps_of(features, batch=32, by="rows", seed=0, epoch=0)

@@ -29,20 +29,19 @@ WARM_STEPS = 2  # not measured: the first steps allocate
 
 def learner_and_rows():
     """What learns, and the features it learns from."""
-    import numpy as np
-
-    from attune.data import read
+    from attune.data import read, roles
+    from attune.data import rows as by_role
     from attune.models import load
     from attune.models.tokens import TextEncoder
     from attune.tasks.classification import Classification, Options
     from attune.training import optim, update
 
     table = read.read(str(files("attune") / "samples" / "reviews.csv"))
+    rows = by_role.canonical(table, roles.infer(table))
     task = Classification(Options())
-    task.labels = tuple(sorted(set(table.column("sentiment"))))
-    gold = np.asarray([task.labels.index(label) for label in table.column("sentiment")])
+    task.learn(rows)
     encoder = TextEncoder(load.tokenizer("starter/bert"), max_tokens=256)
-    features = task.encode(table.column("review"), encoder, gold)
+    features = task.encode(rows, encoder, task.gold(rows))
     model = load.backbone("starter/bert", "classification", task.labels, seed=0)
     return update.Learner(task, model, optim.adamw(model.model, weight_decay=0.01), 1.0, str), features
 
@@ -51,7 +50,7 @@ def steps(learner, features) -> Iterator[int]:
     """Takes one optimizer step after the other, without an end; yields the tokens of each."""
     from itertools import count
 
-    from attune.tasks.base import batch_of
+    from attune.tasks.features import batch_of
     from attune.training import batches, update
 
     for epoch in count():

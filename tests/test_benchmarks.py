@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,7 +32,7 @@ def load(name):
     return module
 
 
-peer = load("peer_classification")
+peer = load("peer_trainer")
 threads = load("threads")
 
 
@@ -68,12 +67,9 @@ class Order(torch.utils.data.Sampler):
 @needs_accelerate
 @pytest.mark.filterwarnings("ignore")
 def test_without_dropout_and_on_the_same_order_both_sides_end_with_the_same_weights(job, tmp_path):
-    split, names = peer.rows(job)
-    learner, features = peer.attune_learner(job, split, names)
-    tokenizer, made = peer.trainer_rows(job, split)
-    trainer = peer.trainer_of(
-        job, names, tokenizer, made["train"], output=str(tmp_path / "out"), grouped=False
-    )
+    ready = peer.prepared(job)
+    learner, features = peer.attune_learner(job, ready), ready.features
+    trainer = peer.trainer_of(job, ready, output=str(tmp_path / "out"), grouped=False)
     ours, theirs = dict(learner.model.model.named_parameters()), dict(trainer.model.named_parameters())
     assert ours.keys() == theirs.keys()
     before = {name: held.detach().clone() for name, held in ours.items()}
@@ -92,40 +88,19 @@ def test_without_dropout_and_on_the_same_order_both_sides_end_with_the_same_weig
     assert max(gaps.values()) < 1e-5, max(gaps, key=gaps.get)
 
 
-@needs_accelerate
-@pytest.mark.filterwarnings("ignore")
-def test_predictions_under_group_by_length_are_compared_with_their_own_labels(job, tmp_path):
-    split, names = peer.rows(job)
-    tokenizer, made = peer.trainer_rows(job, split)
-    trainer = peer.trainer_of(
-        job, names, tokenizer, made["train"], output=str(tmp_path / "out"), grouped=True
-    )
-    trainer.train()
-    told = trainer.predict(made["test"])
-    assert told.label_ids.tolist() != split["test"][1]  # the Trainer's order is not the data set's
-    said = []
-    with torch.no_grad():
-        for text in split["test"][0]:
-            found = tokenizer(text, truncation=True, return_tensors="pt")
-            said.append(int(trainer.model(**found).logits.argmax()))
-    assert peer.accuracy_of(told) == np.mean(np.asarray(said) == split["test"][1])
-
-
 def test_rows_are_the_same_ones_for_every_seed(job):
     some = peer.Job(job.folder, job.model, 1, 1e-3, seed=1, rows=20)
     other = peer.Job(job.folder, job.model, 1, 1e-3, seed=2, rows=20)
-    (first, names), (second, _) = peer.rows(some), peer.rows(other)
+    first, second, whole = (peer.prepared(each).rows.texts("train") for each in (some, other, job))
     assert first == second
-    assert names == ["bad", "good"]
-    whole = peer.rows(job)[0]["train"][0]
-    assert len(first["train"][0]) == 20
-    assert first["train"][0] != whole[:20]
-    assert set(first["train"][0]) < set(whole)
+    assert len(first) == 20
+    assert first != whole[:20]
+    assert set(first) < set(whole)
 
 
 def test_the_difference_over_the_seeds_is_paired_and_has_a_t_interval():
     results = [
-        {"system": system, "seed": seed, "accuracy": accuracy}
+        {"system": system, "seed": seed, "score": accuracy}
         for system, values in (("attune", (0.80, 0.70, 0.93)), ("trainer", (0.81, 0.72, 0.90)))
         for seed, accuracy in enumerate(values)
     ]
@@ -135,11 +110,6 @@ def test_the_difference_over_the_seeds_is_paired_and_has_a_t_interval():
     # standard deviation of (-0.01, -0.02, 0.03) is 0.026458; t(0.975, 2) is 4.302653
     assert gap["half"] == pytest.approx(4.302653 * 0.026458 / 3**0.5, rel=1e-4)
     assert "one seed: no interval" in peer.sentences(peer.paired(results[::3]))
-
-
-def test_accuracy_takes_the_labels_that_predict_returned():
-    told = SimpleNamespace(predictions=np.eye(3)[[2, 0, 1, 1]], label_ids=np.asarray([2, 0, 1, 0]))
-    assert peer.accuracy_of(told) == 0.75
 
 
 def test_functions_of_the_benchmarks_stay_short():
@@ -153,7 +123,7 @@ def test_functions_of_the_benchmarks_stay_short():
 
 
 def test_an_unknown_system_is_refused():
-    words = [sys.executable, str(FOLDER / "peer_classification.py"), "x", "--systems", "attune,treiner"]
+    words = [sys.executable, str(FOLDER / "peer_trainer.py"), "x", "--systems", "attune,treiner"]
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ}, check=False)
     assert done.returncode == 2
     assert "treiner" in done.stderr

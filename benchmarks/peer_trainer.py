@@ -1,13 +1,14 @@
 """attune beside Hugging Face's Trainer: the same model, rows, epochs, batch and learning rate, in turn.
 
-    python benchmarks/peer_classification.py FOLDER --out results.json [--seeds 3] [--epochs 1] [--lr 1e-4]
+    python benchmarks/peer_trainer.py FOLDER --out results.json [--seeds 3] [--epochs 1] [--lr 1e-4]
         [--rows 3000] [--systems attune,trainer]
 
-FOLDER has train.* and test.* as `attune train` reads them. Three systems take turns, seed by seed: attune, the
-Trainer as it comes, and the Trainer with `train_sampling_strategy="group_by_length"`. Each is a process of its
-own; the JSON holds real tokens per second of training (padding not counted), test accuracy and peak memory.
-Both sides follow `PROTOCOL`; tests/test_benchmarks.py holds that without dropout, on the same order of rows,
-they end with the same weights. Needs the extra `bench`.
+FOLDER has train.* and test.* as `attune train` reads them: texts or pairs with labels, or tagged words. Three
+systems take turns, seed by seed: attune, the Trainer as it comes, and the Trainer with
+`train_sampling_strategy="group_by_length"`. Each is a process of its own; the JSON holds real tokens per second
+of training (padding not counted), the score of the test rows and peak memory. Both sides follow `PROTOCOL`;
+tests/test_benchmarks.py holds that without dropout, on the same order of rows, they end with the same weights.
+Needs the extra `bench`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ PROTOCOL = {
     "warmup": 0,
     "schedule": "linear",
 }
-EVALUATION_ROWS = 64  # in one forward pass of the Trainer's prediction
 SHUFFLE = 0  # seed of the choice of `--rows`: the same rows for all systems and seeds
 
 
@@ -50,43 +50,35 @@ class Job:
     rows: int  # training rows; 0: all
 
 
-def rows(job: Job):
-    """Texts and labels of train and test, as attune reads them, and the label names."""
-    from attune.data import read, roles
+def prepared(job: Job):
+    """The rows of the folder, understood, split and encoded by attune: what both sides learn from."""
+    from attune import prepare, recipe_file
 
-    tables = read.read_splits(job.folder)
-    found = roles.infer(tables["train"])
-    names = sorted({str(label) for label in tables["train"].column(found.label)})
+    knobs = {"model.base": job.model, "model.max_tokens": PROTOCOL["max_tokens"], "train.seed": 0}
+    found = prepare.rows(recipe_file.load(job.folder, [], knobs))
     if job.rows:
-        order = list(range(len(tables["train"])))
+        order = list(range(len(found.tables["train"])))
         random.Random(SHUFFLE).shuffle(order)
-        tables["train"] = tables["train"].take(order[: job.rows])
-    split = {
-        part: (
-            [str(text) for text in tables[part].column(found.text)],
-            [names.index(str(label)) for label in tables[part].column(found.label)],
-        )
-        for part in ("train", "test")
-    }
-    return split, names
+        found.tables["train"] = found.tables["train"].take(order[: job.rows])
+    return prepare.prepare(found)
 
 
-def attune_learner(job: Job, split, names):
-    """What attune trains, and the features of both splits."""
-    import numpy as np
+def score_of(ready, predictions) -> dict:
+    """The accuracy of the test predictions, or the task's main metric where it has none."""
+    scores = ready.task.score(ready.gold["test"], predictions)
+    metric = "accuracy" if "accuracy" in scores else ready.task.main_metric
+    return {"metric": metric, "score": scores[metric], "n": len(ready.rows.tables["test"])}
 
+
+def attune_learner(job: Job, ready):
+    """What attune trains."""
     from attune.models import load
-    from attune.models.tokens import TextEncoder
-    from attune.tasks.classification import Classification, Options
     from attune.training import optim, update
 
-    task = Classification(Options())
-    task.labels = tuple(names)
-    encoder = TextEncoder(load.tokenizer(job.model), max_tokens=PROTOCOL["max_tokens"])
-    features = {part: task.encode(texts, encoder, np.asarray(gold)) for part, (texts, gold) in split.items()}
-    model = load.backbone(job.model, "classification", names, seed=job.seed)
+    task = ready.task
+    model = load.backbone(job.model, task.head, task.labels, seed=job.seed, problem=task.problem)
     optimizer = optim.adamw(model.model, weight_decay=PROTOCOL["weight_decay"])
-    return update.Learner(task, model, optimizer, PROTOCOL["clip"], str), features
+    return update.Learner(task, model, optimizer, PROTOCOL["clip"], str)
 
 
 def attune_steps(job: Job, train):
@@ -104,7 +96,7 @@ def attune_trained(job: Job, learner, train) -> int:
     """Trains; returns the tokens that were read."""
     import torch
 
-    from attune.tasks.base import batch_of
+    from attune.tasks.features import batch_of
     from attune.training import batches, schedule, update
 
     steps, tokens = attune_steps(job, train), 0
@@ -118,40 +110,41 @@ def attune_trained(job: Job, learner, train) -> int:
 
 def attune_job(job: Job) -> dict:
     """One training by attune's update, its test rows predicted at the end; no validation, no checkpoints."""
-    import numpy as np
-
     from attune.training import loop
 
-    split, names = rows(job)
-    learner, features = attune_learner(job, split, names)
+    ready = prepared(job)
+    learner = attune_learner(job, ready)
     began = time.perf_counter()
-    tokens = attune_trained(job, learner, features["train"])
+    tokens = attune_trained(job, learner, ready.features["train"])
     seconds = time.perf_counter() - began
-    taken: list = []
-    for _ in loop.predicted(learner.task, learner.model, features["test"], taken.append):
-        pass
-    said = learner.task.join(taken[0], features["test"]).argmax(1)
-    accuracy = float((said == np.asarray(split["test"][1])).mean())
-    return {"seconds": seconds, "tokens": tokens, "accuracy": accuracy, "n": len(said)}
+    told = loop.predictions(ready.task, learner.model, ready.features["test"])
+    return {"seconds": seconds, "tokens": tokens, **score_of(ready, told)}
 
 
-def trainer_rows(job: Job, split):
-    """The tokenizer and the splits as the Trainer takes them: tokenized before the clock runs, as attune's."""
-    import transformers
+def trainer_rows(ready):
+    """The training features as the Trainer takes them: encoded before the clock runs, as attune's."""
     from datasets import Dataset
 
-    from attune.models import load
+    features = ready.features["train"]
+    sequences, offsets = features.sequences, features.wanted_offsets
+    made: list[dict] = []
+    for feature in range(len(features)):
+        ids = sequences[feature].tolist()
+        row = {"input_ids": ids, "attention_mask": [1] * len(ids)}
+        if sequences.kinds is not None:
+            row["token_type_ids"] = sequences.kinds_of(feature).tolist()
+        asked = slice(offsets[feature], offsets[feature + 1])
+        if ready.task.head == "tagging":
+            row["labels"] = [-100] * len(ids)
+            for place, target in zip(features.wanted[asked], features.targets[asked], strict=True):
+                row["labels"][place] = int(target)
+        else:
+            row["labels"] = features.targets[asked][0].tolist()
+        made.append(row)
+    return Dataset.from_list(made)
 
-    tokenizer = transformers.AutoTokenizer.from_pretrained(load.locate(job.model))
-    made = {}
-    for part, (texts, gold) in split.items():
-        held = tokenizer(texts, truncation=True, max_length=PROTOCOL["max_tokens"])
-        held = {"input_ids": held["input_ids"], "attention_mask": held["attention_mask"]}
-        made[part] = Dataset.from_dict({**held, "labels": gold})
-    return tokenizer, made
 
-
-def trainer_of(job: Job, names, tokenizer, train, *, output: str, grouped: bool):
+def trainer_of(job: Job, ready, *, output: str, grouped: bool):
     """The Trainer on the same model and protocol; its other settings are its own defaults."""
     import torch
     import transformers
@@ -159,8 +152,8 @@ def trainer_of(job: Job, names, tokenizer, train, *, output: str, grouped: bool)
     from attune.models import load
 
     transformers.set_seed(job.seed)
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(
-        load.locate(job.model), dtype=torch.float32, num_labels=len(names)
+    model = getattr(transformers, load.HEADS[ready.task.head][0]).from_pretrained(
+        load.locate(job.model), dtype=torch.float32, num_labels=len(ready.task.labels)
     )
     arguments = transformers.TrainingArguments(
         output_dir=output,
@@ -173,7 +166,6 @@ def trainer_of(job: Job, names, tokenizer, train, *, output: str, grouped: bool)
         weight_decay=PROTOCOL["weight_decay"],
         max_grad_norm=PROTOCOL["clip"],
         per_device_train_batch_size=PROTOCOL["batch"],
-        per_device_eval_batch_size=EVALUATION_ROWS,
         train_sampling_strategy="group_by_length" if grouped else "random",
         save_strategy="no",
         report_to="none",
@@ -181,36 +173,46 @@ def trainer_of(job: Job, names, tokenizer, train, *, output: str, grouped: bool)
         logging_steps=10**6,
         dataloader_pin_memory=False,
     )
-    collator = transformers.DataCollatorWithPadding(tokenizer)
+    tagging = ready.task.head == "tagging"
+    collators = (transformers.DataCollatorWithPadding, transformers.DataCollatorForTokenClassification)
     return transformers.Trainer(
-        model, arguments, train_dataset=train, data_collator=collator, processing_class=tokenizer
+        model,
+        arguments,
+        train_dataset=trainer_rows(ready),
+        data_collator=collators[tagging](ready.tokenizer),
+        processing_class=ready.tokenizer,
     )
 
 
 def trainer_job(job: Job, *, grouped: bool) -> dict:
-    """One training by transformers' Trainer on the same rows."""
+    """One training by transformers' Trainer on the same rows; what it learned answers one row at a time."""
     import transformers
 
     transformers.logging.set_verbosity_error()
-    split, names = rows(job)
-    tokenizer, made = trainer_rows(job, split)
+    ready = prepared(job)
     with tempfile.TemporaryDirectory() as output:
-        trainer = trainer_of(job, names, tokenizer, made["train"], output=output, grouped=grouped)
+        trainer = trainer_of(job, ready, output=output, grouped=grouped)
         began = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - began
-        told = trainer.predict(made["test"])
-    tokens = sum(len(ids) for ids in made["train"]["input_ids"]) * job.epochs
-    return {"seconds": seconds, "tokens": tokens, "accuracy": accuracy_of(told), "n": len(told.label_ids)}
+    tokens = int(ready.features["train"].sequences.lengths.sum()) * job.epochs
+    return {"seconds": seconds, "tokens": tokens, **score_of(ready, told_by(ready, trainer.model))}
 
 
-def accuracy_of(told) -> float:
-    """The share of right answers in what `Trainer.predict` returned.
+def told_by(ready, model):
+    """The test predictions of a transformers model as it comes."""
+    import numpy as np
+    import torch
 
-    Its rows come in the order of its evaluation sampler, which under group_by_length is by length and not the
-    data set's (transformers 5.23, `Trainer._get_eval_sampler`): only its own `label_ids` belong to them.
-    """
-    return float((told.predictions.argmax(1) == told.label_ids).mean())
+    from attune.parity import Plain
+    from attune.tasks.features import batch_of
+
+    features, plain, pieces = ready.features["test"], Plain(model.eval()), []
+    for feature in range(len(features)):
+        batch = batch_of(features, np.asarray([feature]))
+        with torch.inference_mode():
+            pieces += ready.task.predict(ready.task.logits(plain, batch), batch)
+    return ready.task.join(pieces, features)
 
 
 def one(system: str, job: Job) -> None:
@@ -223,31 +225,32 @@ def one(system: str, job: Job) -> None:
 
 
 def table(results: list[dict]) -> str:
-    """Median speed, its ratio to the reference seed by seed, accuracy and memory of each system."""
+    """Median speed, its ratio to the reference seed by seed, score and memory of each system."""
     reference = reference_of(results)
     lines = [
-        f"| system | real tokens/s | x {reference}, median (range) | accuracy (each seed) | peak memory MiB |",
+        f"| system | real tokens/s | x {reference}, median (range) "
+        f"| {results[0]['metric']} (each seed) | peak memory MiB |",
         "|---|---|---|---|---|",
     ]
     speed = {(r["system"], r["seed"]): r["tokens"] / r["seconds"] for r in results}
     for system in systems_of(results):
         own = [r for r in results if r["system"] == system]
         ratios = [speed[system, r["seed"]] / speed[reference, r["seed"]] for r in own]
-        accuracy = ", ".join(f"{r['accuracy']:.4f}" for r in own)
+        score = ", ".join(f"{r['score']:.4f}" for r in own)
         lines.append(
             f"| {system} | {statistics.median(speed[system, r['seed']] for r in own):,.0f} "
-            f"| {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | {accuracy} "
+            f"| {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | {score} "
             f"| {max(r['peak_memory_mib'] for r in own):,.0f} |"
         )
     return "\n".join(lines)
 
 
 def paired(results: list[dict]) -> list[dict]:
-    """The mean difference in accuracy to the reference over the seeds, with its 95 % t interval."""
+    """The mean difference in score to the reference over the seeds, with its 95 % t interval."""
     from scipy import stats
 
     reference, found = reference_of(results), []
-    held = {(r["system"], r["seed"]): r["accuracy"] for r in results}
+    held = {(r["system"], r["seed"]): r["score"] for r in results}
     for system in systems_of(results):
         gaps = [held[system, seed] - held[reference, seed] for name, seed in held if name == system]
         if system == reference:
@@ -266,7 +269,7 @@ def sentences(gaps: list[dict]) -> str:
     """The paired differences, one a line."""
     lines = []
     for gap in gaps:
-        start = f"accuracy of {gap['system']} - {gap['reference']}: {gap['difference']:+.4f}"
+        start = f"score of {gap['system']} - {gap['reference']}: {gap['difference']:+.4f}"
         low, high = gap["difference"] - gap["half"], gap["difference"] + gap["half"]
         lines.append(
             f"{start} [{low:+.4f}, {high:+.4f}], 95 % t interval over {gap['n']} seeds"
@@ -306,7 +309,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder")
-    parser.add_argument("--out", default="benchmarks/results/peer_classification.json")
+    parser.add_argument("--out", default="benchmarks/results/peer_trainer.json")
     parser.add_argument("--model", default="starter/bert")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from --seed on")
     parser.add_argument("--epochs", type=int, default=1)
