@@ -260,10 +260,10 @@ def test_width_and_position_limit_are_known_before_the_weights_are_read(checkpoi
 @pytest.mark.parametrize("family", tiny.UNTAUGHT)
 def test_a_family_nobody_taught_says_so(checkpoints, family):
     flat, _ = _pair(checkpoints(family), "classification")
-    assert repr(family) in flat.note
-    assert "padded" in flat.note
+    assert repr(family) in type(flat).note_of(family)
+    assert "padded" in type(flat).note_of(family)
     taught, _ = _pair(checkpoints("bert"), "classification")
-    assert taught.note == ""
+    assert type(taught).note_of("bert") == ""
 
 
 def test_problem_and_labels_stand_in_the_configuration(checkpoints):

@@ -17,6 +17,7 @@ from attune.training.loop import predictions
 from attune.trust import attribution, baselines
 
 MISTAKES = 12
+EXPLAINED = 6  # of them; each costs as much as training on some of the longest rows
 
 
 def measure(ready: Prepared, model: Backbone, run: RunDir) -> None:
@@ -67,7 +68,7 @@ def _mistakes(ready: Prepared, model: Backbone, answers: Any) -> Iterator[dict[s
     """The worst answers, with the words that drove each where the answer is a label."""
     table, gold = ready.rows.tables["test"], ready.gold["test"]
     severity = np.asarray(ready.task.severity(gold, answers), np.float64)
-    for row in np.argsort(-severity, kind="stable")[:MISTAKES]:
+    for number, row in enumerate(np.argsort(-severity, kind="stable")[:MISTAKES]):
         if severity[row] <= 0:
             return
         place = int(row)
@@ -75,7 +76,7 @@ def _mistakes(ready: Prepared, model: Backbone, answers: Any) -> Iterator[dict[s
         record = {"row": table.place(place), **ready.task.record(answers[place], cells, gold[place])}
         record["severity"] = round(float(severity[place]), 6)
         target = ready.task.explained(answers[place])
-        if target is not None and "pair" not in cells:
+        if target is not None and "pair" not in cells and number < EXPLAINED:
             words = attribution.word_weights(model, ready.encoder, cells["text"], target)
             record["words"] = words
         yield json.loads(json.dumps(record))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -101,12 +101,14 @@ class Prepared:
 
 def prepare(found: Rows) -> Prepared:
     """Learns the label set, encodes the texts and decides what the recipe left open."""
-    from attune.models import load, tokens
+    from attune.models import families, load, tokens
 
     recipe = found.recipe
     task = tasks.build(recipe.task.name, recipe.task.options)
     task.learn(found.tables["train"])
     kind = load.model_type(recipe.model.base)
+    if note := families.family(kind).note_of(kind):
+        found = replace(found, notes=(*found.notes, note))
     tokenizer = load.tokenizer(recipe.model.base)
     recipe = _within_limits(recipe, load.positions(recipe.model.base))
     if recipe.model.long_texts == "auto":

@@ -30,9 +30,9 @@ class Backbone(ABC):
         self.model: Any = model
         self.base: Any = model.base_model
 
-    @property
-    def note(self) -> str:
-        """A sentence for the user, where something about the family must be said."""
+    @classmethod
+    def note_of(cls, kind: str) -> str:
+        """A sentence for the user, where something about models of this type must be said."""
         return ""
 
     @classmethod

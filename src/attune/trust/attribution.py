@@ -16,7 +16,7 @@ from attune.models.backbone import Backbone
 from attune.models.stream import Stream
 from attune.models.tokens import TextEncoder
 
-STEPS = 24
+STEPS = 16
 # what is said of words outside the sequence that is explained
 MARKS = {"truncate": "cut", "head_tail": "cut", "windows": "unexplained"}
 

@@ -100,10 +100,9 @@ class MpNet(Padded):
 class Untaught(Padded):
     """A family that nobody taught attune: right, and slower than need be."""
 
-    @property
-    def note(self) -> str:
+    @classmethod
+    def note_of(cls, kind: str) -> str:
         """What the user should know of it."""
-        kind = self.model.config.model_type
         return (
             f"attune has no token stream for models of type {kind!r}: transformers computes them on padded batches, "
             "which gives the same results and takes longer"
