@@ -97,7 +97,7 @@ class AdamW(torch.optim.Optimizer):
         """Which rows had a gradient; read from the moments when these come from a checkpoint."""
         moments = state["exp_avg"]
         if parameter not in self._touched or self._touched[parameter][0] is not moments:
-            touched = moments.numpy().any(1) | state["exp_avg_sq"].numpy().any(1)
+            touched = np.logical_or(moments.numpy().any(1), state["exp_avg_sq"].numpy().any(1))
             self._touched[parameter] = (moments, touched)
         return self._touched[parameter][1]
 
