@@ -52,7 +52,7 @@ def rows(recipe: Recipe) -> Rows:
         )
     asked = tasks.PRESETS.get(name, name)
     found = roles.infer(files["train"], task=asked, text=knobs.text, pair=knobs.pair, label=knobs.label)
-    tables = by_role.splits(files, found)
+    tables = by_role.splits(files, found, spans=knobs.spans)
     tables, findings = checks.examine(tables, found, rare=knobs.rare_labels, split=len(tables) < 3)
     missing = {part: share for part, share in _shares(recipe).items() if part not in tables}
     notes = tuple(note for table in tables.values() for note in table.notes)

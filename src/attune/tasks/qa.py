@@ -185,6 +185,11 @@ class QA(base.Task[Options]):
         """The first of the true answers, or an empty text."""
         return str(gold[0]["text"]) if gold else ""
 
+    def record(self, prediction: Found, row: dict[str, Any], gold: Any) -> dict[str, Any]:
+        """The row of `predictions/*.jsonl`, with the place of the first true answer."""
+        start = {"true_start": int(gold[0]["start"])} if gold else {}
+        return {**super().record(prediction, row, gold), **start}
+
     def certain(self, gold: Sequence[Any]) -> list[Found]:
         """The first of these answers of each row, and nothing else."""
         none = Found([], 0.0)

@@ -65,8 +65,9 @@ class Regression(base.Task[Options]):
         return np.asarray(rows.column("label"), np.float64)
 
     def counts(self, gold: np.ndarray) -> dict[str, int]:
-        """Rows in each of at most eight ranges of the numbers."""
-        counted, edges = np.histogram(gold, bins=min(8, len(np.unique(gold))))
+        """Rows in each of eight ranges of the training numbers; what lies outside counts with the nearest."""
+        ends = (self.low, self.high) if self.high > self.low else (self.low - 0.5, self.low + 0.5)
+        counted, edges = np.histogram(np.clip(gold, *ends), bins=8, range=ends)
         names = [f"{low:.3g} to {high:.3g}" for low, high in itertools.pairwise(edges)]
         return {name: int(n) for name, n in zip(names, counted, strict=True)}
 
@@ -143,7 +144,7 @@ class Regression(base.Task[Options]):
     def details(self, gold: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
         """Pairs of true and predicted numbers for a plot, 1,000 at most."""
         step = max(1, len(gold) // 1000)
-        pairs = zip(gold[::step].tolist(), predictions[::step].tolist(), strict=True)
+        pairs = zip(gold[::step].tolist(), self._rounded(predictions)[::step].tolist(), strict=True)
         return {"scatter": [[round(a, 4), round(b, 4)] for a, b in pairs]}
 
     def examples(self) -> dict[str, Any]:

@@ -39,6 +39,16 @@ class Fit:
         self.state = State()
         self.saved_at = time.monotonic()
         self.began = time.monotonic()
+        self.warm: tuple[int, float] | None = None  # the first step of this process and when it was done
+
+    def left(self, step: int, total: int) -> float:
+        """Seconds to the last step at the pace since the first one, which also pays for what is made once."""
+        now = time.monotonic()
+        if self.warm is None:
+            self.warm = (step, now)
+            return (now - self.began) * (total - step)
+        first, then = self.warm
+        return (now - then) / (step - first) * (total - step)
 
     def steps(self, epoch: int) -> list[np.ndarray]:
         """The features of each step of an epoch."""
@@ -131,7 +141,7 @@ def _step(run: Fit, part: np.ndarray, step: int, total: int, epoch: float) -> St
         tokens=done.tokens,
         tokens_per_s=done.tokens / (time.monotonic() - began),
         seconds=seconds,
-        left_s=seconds / step * (total - step),
+        left_s=run.left(step, total),
     )
 
 
