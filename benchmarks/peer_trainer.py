@@ -53,8 +53,10 @@ class Job:
 def prepared(job: Job):
     """The rows of the folder, understood, split and encoded by attune: what both sides learn from."""
     from attune import prepare, recipe_file
+    from attune.models import load
 
-    knobs = {"model.base": job.model, "model.max_tokens": PROTOCOL["max_tokens"], "train.seed": 0}
+    limit = min(PROTOCOL["max_tokens"], load.positions(job.model))
+    knobs = {"model.base": job.model, "model.max_tokens": limit, "train.seed": 0}
     found = prepare.rows(recipe_file.load(job.folder, [], knobs))
     if job.rows:
         order = list(range(len(found.tables["train"])))

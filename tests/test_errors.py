@@ -32,7 +32,7 @@ CASES = {
     "unknown kind": ("d.xlsx", "x", 4, [".xlsx"]),
     "not a recipe": ("d.yaml", "- 1\n", 2, ["not a recipe"]),
     "bad recipe": ("d.yaml", "data: {train: x.csv}\ntrian: {lr: 1}\ntrain: {lr: -1, epocs: 3}\n", 2,
-                   ["d.yaml:2", "'train'", "d.yaml:3", "-1", "'epochs'", "3 problems"]),
+                   ["d.yaml:2", "'train'", "d.yaml:3", "-1", "'train.epochs'", "3 problems"]),
 }  # fmt: skip
 
 

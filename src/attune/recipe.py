@@ -66,6 +66,7 @@ class DataSection(Section):
                 f"valid_share and test_share leave no row to learn from; they add up to {held_out:g}"
             )
         return self
+
     spans: Literal["snap", "refuse"] = Field(
         "snap",
         description="entities that cut a word or cross another: widen to whole words and keep the longest, or stop",

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from attune.data.table import Table
+from attune.errors import Problem, RecipeError
 from attune.metrics import numbers, retrieval
 from attune.models.backbone import Backbone
 from attune.models.tokens import Sequences, TextEncoder
@@ -97,12 +98,16 @@ class Similarity(base.Task[Options]):
         return {"scored pairs" if self.scored else "pairs": len(gold)}
 
     def encode(self, rows: Table, encoder: TextEncoder, gold: np.ndarray | None = None) -> Features:
-        """Two or three features a row, in the order of PARTS; a text over the limit is cut, never windowed."""
+        """Two or three features a row, in the order of PARTS.
+
+        Raises:
+            RecipeError: where texts should be read by windows.
+        """
         present = [name for name in PARTS if name in rows.columns]
-        cutter = encoder
         if encoder.long_texts == "windows":
-            cutter = TextEncoder(encoder.tokenizer, max_tokens=encoder.max_tokens, long_texts="head_tail")
-        each = [cutter.encode(rows.column(name)) for name in present]
+            what = "a text is compared by one vector, so similarity reads no windows"
+            raise RecipeError(Problem("model.long_texts", what, "windows", "Use truncate or head_tail"))
+        each = [encoder.encode(rows.column(name)) for name in present]
         sequences = _interleaved(each)
         part = np.tile(np.arange(len(present)), len(rows))
         weights = (part == 0).astype(np.float64)

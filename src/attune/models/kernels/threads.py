@@ -27,6 +27,8 @@ def share(kernel: Callable[..., Any], pieces: int, size: int, *values: Any) -> N
 
 def share_by(kernel: Callable[..., Any], costs: np.ndarray, size: int, *values: Any) -> None:
     """The same with pieces of unequal cost, cut so that every thread has about as much to do."""
+    if len(costs) == 0:
+        return
     threads = _threads(len(costs), size)
     sums = np.cumsum(costs)
     cuts = np.searchsorted(sums, sums[-1] * np.arange(1, threads) / threads).tolist()
