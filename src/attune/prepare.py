@@ -19,6 +19,7 @@ from attune.recipe import Recipe
 
 SMALL_STEPS = 400  # steps that a small data set is trained for, at least
 MOST_EPOCHS = 20
+MOODS = {"positive", "negative", "neutral", "mixed", "pos", "neg", "neu", "very positive", "very negative"}
 USUAL_TOKENS = 256  # the longest sequence, unless the recipe says otherwise
 
 
@@ -58,9 +59,15 @@ def rows(recipe: Recipe) -> Rows:
     notes = tuple(note for table in tables.values() for note in table.notes)
     if missing:
         tables = {**tables, **_split(tables["train"], found.task, missing, seed=recipe.train.seed)}
-    resolved = recipe.updated("task", name=name if name in tasks.PRESETS else found.task)
+    resolved = recipe.updated("task", name=name if name in tasks.PRESETS else _preset(found, tables["train"]))
     resolved = resolved.updated("data", **found.knobs)
     return Rows(resolved, tables, found, findings, notes)
+
+
+def _preset(found: Roles, train: Table) -> str:
+    """The task, or its own name where the labels are moods."""
+    moods = found.task == "classification" and {label.lower() for label in train.column("label")} <= MOODS
+    return "sentiment" if moods else found.task
 
 
 def _shares(recipe: Recipe) -> dict[str, float]:

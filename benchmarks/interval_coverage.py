@@ -1,6 +1,6 @@
 """How often the intervals of attune.metrics hold the truth, on simulated rows whose truth is known.
 
-    python benchmarks/coverage.py --out results.json [--trials 400] [--only NAME …]
+    python benchmarks/interval_coverage.py --out results.json [--trials 400] [--only NAME …]
 
 A case draws fresh rows again and again from one population; its truth is the score of the population (computed
 where that is possible, else of two million rows). Out come, for every case, the share of the trials in which
