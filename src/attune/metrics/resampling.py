@@ -1,6 +1,7 @@
 """Rows drawn again with replacement, and the bounds that the scores of such draws put on a score.
 
-How often intervals of 95 % held the truth in 400 trials of benchmarks/interval_coverage.py (standard error 0.01 to 0.02):
+How often intervals of 95 % held the truth in 400 trials of benchmarks/interval_coverage.py (standard error 0.01 to
+0.02):
 
     accuracy                           0.93 at 84 %, 1.00 at 99 % (100 rows)
     macro-F1                           0.97 of 3 classes x 30 rows, 0.94 of 20 x 20, 0.95 of 77 x 10, 0.96 of 150 x 5
