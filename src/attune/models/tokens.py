@@ -124,8 +124,11 @@ class TextEncoder:
                 places = offsets if ids else [(0, 0)] * len(self._nothing)
                 yield np.asarray(ids or self._nothing, np.int32), np.asarray(places, np.int64).reshape(-1, 2)
 
-    def parts(self, length: int, room: int) -> Iterator[np.ndarray]:
-        """The places [n <= room] that each sequence reads of a text of `length` tokens."""
+    def parts(self, length: int, room: int, *, overlap: float = 0.0) -> Iterator[np.ndarray]:
+        """The places [n <= room] that each sequence reads of a text of `length` tokens.
+
+        Windows repeat at least the share `overlap` of the one before.
+        """
         places = np.arange(length)
         if length <= room:
             yield places
@@ -135,7 +138,7 @@ class TextEncoder:
             head = (room + 1) // 2
             yield np.concatenate([places[:head], places[length - (room - head) :]])
         else:
-            step = max(1, room - int(room * self.overlap))
+            step = max(1, room - int(room * max(self.overlap, overlap)))
             for begin in range(0, length - room + step, step):
                 # the last window is moved back to be full: no sequence of three stray words
                 begin = min(begin, length - room)
