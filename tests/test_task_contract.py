@@ -156,7 +156,16 @@ def test_predicting_changes_no_weight(case):
     assert all(torch.equal(before[name], tensor) for name, tensor in case.model.model.state_dict().items())
 
 
+def places_its_tokens(encoder):
+    """Whether tokens slice to their text; a tokenizer class of transformers may read the tiny words otherwise."""
+    text = "the kettle works"
+    _, offsets = next(encoder.with_offsets([text]))
+    return "".join(text[begin:end].strip() for begin, end in offsets) == text.replace(" ", "")
+
+
 def test_a_handful_of_rows_can_be_memorised(case):
+    if not places_its_tokens(case.encoder):
+        pytest.skip("the tokenizer misplaces its tokens")
     learner = case.learner()
     count = case.features.count(case.everything())
     torch.manual_seed(0)
