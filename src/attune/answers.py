@@ -140,7 +140,13 @@ def _parquet(path: Path, rows: Iterator[dict[str, Any]]) -> None:
 
 
 def _group(path: Path, writer: Any, held: list[dict[str, Any]], pyarrow: Any, parquet: Any) -> Any:
+    """Writes a group of rows in the types of the first one; what is empty in all of that is taken for text."""
     table = pyarrow.Table.from_pylist(held)
-    writer = writer or parquet.ParquetWriter(path, table.schema)
-    writer.write_table(table)
+    if writer is None:
+        fields = [
+            pyarrow.field(f.name, pyarrow.string() if pyarrow.types.is_null(f.type) else f.type)
+            for f in table.schema
+        ]
+        writer = parquet.ParquetWriter(path, pyarrow.schema(fields))
+    writer.write_table(table.cast(writer.schema))
     return writer

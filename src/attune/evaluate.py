@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -79,4 +78,4 @@ def _mistakes(ready: Prepared, model: Backbone, answers: Any) -> Iterator[dict[s
         if target is not None and "pair" not in cells and number < EXPLAINED:
             words = attribution.word_weights(model, ready.encoder, cells["text"], target)
             record["words"] = words
-        yield json.loads(json.dumps(record))
+        yield record

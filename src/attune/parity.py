@@ -93,7 +93,6 @@ def check(run: RunDir) -> dict[str, Any]:
 def compare(run: RunDir) -> dict[str, Any]:
     """Loads the stored model with transformers, answers the first test rows again and writes parity.json."""
     import torch
-    import transformers
 
     from attune.models import load
     from attune.models.tokens import TextEncoder
@@ -105,8 +104,8 @@ def compare(run: RunDir) -> dict[str, Any]:
     cells = run.read("parity_rows.json")
     size = len(cells["text"])
     rows = Table("", tuple(cells), cells, list(range(1, size + 1)), "")
-    name = load.HEADS[task.head][0]
-    model = Plain(getattr(transformers, name).from_pretrained(run.model, dtype=torch.float32))
+    loader = load.class_of(load.model_type(str(run.model)), task.head)
+    model = Plain(loader.from_pretrained(run.model, dtype=torch.float32))
     ours, theirs = np.load(run.path / KEPT)["logits"], _logits(task, model, encoder, rows)
     difference = (
         float((np.abs(ours - theirs) / (1 + np.abs(ours))).max()) if ours.shape == theirs.shape else 1e9
@@ -116,7 +115,7 @@ def compare(run: RunDir) -> dict[str, Any]:
         "largest_difference": difference,
         "tolerance": TOLERANCE,
         "same": difference <= TOLERANCE,
-        "loaded_by": f"transformers {name}",
+        "loaded_by": f"transformers {loader.__name__}",
     }
     run.write("parity.json", found)
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from attune import recipe_file, rundir, tasks
 from attune.data import inputs as given
 from attune.data.table import Table
-from attune.errors import Problem, RecipeError
+from attune.errors import DataError, Problem, RecipeError
 from attune.models import load, tokens
 from attune.models.backbone import Backbone
 
@@ -21,8 +21,8 @@ Input = str | Sequence[str] | Mapping[str, Any]
 class Predictor:
     """The model of a finished run."""
 
-    def __init__(self, task: Any, model: Backbone, encoder: tokens.TextEncoder) -> None:
-        self.task, self.model, self.encoder = task, model, encoder
+    def __init__(self, task: Any, model: Backbone, encoder: tokens.TextEncoder, *, paired: bool) -> None:
+        self.task, self.model, self.encoder, self.paired = task, model, encoder, paired
 
     def predict(self, inputs: Sequence[Input]) -> list[Any]:
         """The answers for these inputs, in their order: each a dataclass with `label` and what belongs to it."""
@@ -35,9 +35,18 @@ class Predictor:
             yield from self.answers(given.of_program(chunk, self.task.name))
 
     def answers(self, rows: Table) -> Iterator[Any]:
-        """The answers for rows whose columns are named by role."""
+        """The answers for rows whose columns are named by role.
+
+        Raises:
+            DataError: for texts where the run reads pairs, and for pairs where it reads texts.
+        """
         from attune.training.loop import predictions
 
+        if self.paired != ("pair" in rows.columns):
+            what = "the run reads two texts" if self.paired else "the run reads one text, not two"
+            raise DataError(
+                Problem("input", what, fix='Give {"text": ...} with "pair": ... as in its training')
+            )
         features = self.task.encode(rows, self.encoder)
         for place, prediction in enumerate(predictions(self.task, self.model, features)):
             yield self.task.answer(prediction, rows.row(place))
@@ -60,4 +69,4 @@ def open_run(name: str) -> Predictor:
         str(run.model), task.head, task.labels, seed=recipe.train.seed, problem=task.problem
     )
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
-    return Predictor(task, model, encoder)
+    return Predictor(task, model, encoder, paired=bool(run.read("data.json")["roles"]["pair"]))

@@ -55,10 +55,11 @@ def rows(recipe: Recipe) -> Rows:
     found = roles.infer(files["train"], task=asked, text=knobs.text, pair=knobs.pair, label=knobs.label)
     tables = by_role.splits(files, found, spans=knobs.spans)
     tables, findings = checks.examine(tables, found, rare=knobs.rare_labels, split=len(tables) < 3)
-    missing = {part: share for part, share in _shares(recipe).items() if part not in tables}
+    missing = {part: share for part, share in _shares(recipe, tables).items() if part not in tables}
     notes = tuple(note for table in tables.values() for note in table.notes)
     if missing:
         tables = {**tables, **_split(tables["train"], found.task, missing, seed=recipe.train.seed)}
+        _check_parts(tables, knobs.train)
     resolved = recipe.updated("task", name=name if name in tasks.PRESETS else _preset(found, tables["train"]))
     resolved = resolved.updated("data", **found.knobs)
     return Rows(resolved, tables, found, findings, notes)
@@ -70,10 +71,18 @@ def _preset(found: Roles, train: Table) -> str:
     return "sentiment" if moods else found.task
 
 
-def _shares(recipe: Recipe) -> dict[str, float]:
+def _check_parts(tables: dict[str, Table], source: str) -> None:
+    """Raises where the rows that must stay together leave none for a split."""
+    if empty := [part for part, table in tables.items() if not len(table)]:
+        what = f"no row is left for {' and '.join(empty)}"
+        fix = "Rows of one context or title, and near-identical texts, stay together: add others, or give "
+        raise DataError(Problem(source, what, fix=f"{fix}{' and '.join(f'--{part} FILE' for part in empty)}"))
+
+
+def _shares(recipe: Recipe, tables: dict[str, Table]) -> dict[str, float]:
     shares = {"valid": recipe.data.valid_share, "test": recipe.data.test_share}
     for part, share in shares.items():
-        if share == 0 and not getattr(recipe.data, part):
+        if share == 0 and part not in tables:
             fix = f"Set data.{part}_share above 0, or name a file: --{part} FILE"
             raise RecipeError(Problem(f"data.{part}_share", f"no {part} rows would be left", "0", fix))
     return shares

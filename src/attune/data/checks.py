@@ -108,11 +108,11 @@ def _cells(tables: Tables, roles: Roles) -> list[Problem]:
         wrong = [
             (
                 _not_text(table, role),
-                f"something other than text in {needed[role]!r}",
+                f"something other than text in {needed.get(role, roles.negative)!r}",
                 "Write the text as a string.",
             )
-            for role in ("text", "pair")
-            if role in needed
+            for role in ("text", "pair", "negative")
+            if role in needed or role in table.columns
         ]
         if "label" in needed:
             labels = table.column("label")
@@ -144,11 +144,13 @@ def _with_text(tables: Tables, roles: Roles, findings: list[Finding]) -> Tables:
         if empty:
             why = f"of {name} without text, left out."
             findings.append(find.left_out("empty", table, rows=empty, why=why))
-        if roles.pair:
+        for role, column in (("pair", roles.pair), ("negative", roles.negative)):
+            if role not in table.columns:
+                continue
             without = set(empty)
-            bare = [r for r, cell in enumerate(table.column("pair")) if is_missing(cell) and r not in without]
+            bare = [r for r, cell in enumerate(table.column(role)) if is_missing(cell) and r not in without]
             if bare:
-                why = f"of {name} with nothing in {roles.pair!r}, left out."
+                why = f"of {name} with nothing in {column!r}, left out."
                 findings.append(find.left_out("empty", table, rows=bare, why=why))
             empty += bare
         kept[name] = _keep(table, empty)

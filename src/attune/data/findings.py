@@ -84,7 +84,7 @@ def variants(tables: dict[str, Table], roles: Roles) -> list[Finding]:
 
 
 def unseen(tables: dict[str, Table], roles: Roles) -> list[Finding]:
-    """Labels of valid and test that train does not have, where a row has several: they are always missed."""
+    """Labels of valid and test that train does not have, where a row has several: they are missed, or not scored."""
     known = {name for names in classes.shown(tables["train"], roles.task) for name in names}
     findings = []
     for split, table in tables.items():
@@ -93,9 +93,8 @@ def unseen(tables: dict[str, Table], roles: Roles) -> list[Finding]:
         if counts:
             rows = (row for row, names in enumerate(shown) if not known.issuperset(names))
             verb = "does" if len(counts) == 1 else "do"
-            what = (
-                f"{count(len(counts), 'label')} of {split} {verb} not occur in train and can only be missed: "
-            )
+            so = "cannot be learned and scored" if roles.task == "multilabel" else "can only be missed"
+            what = f"{count(len(counts), 'label')} of {split} {verb} not occur in train and {so}: "
             what += f"{some([name for name, _ in counts.most_common()])}."
             findings.append(Finding("unseen", "warning", what, places(table, rows)))
     return findings

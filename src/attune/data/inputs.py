@@ -38,7 +38,11 @@ def of_program(inputs: Sequence[Any], task: str) -> Table:
         DataError: for an input that is none of these.
     """
     made = [_cells_of(given, task) for given in inputs]
-    bad = [row for row, cells in enumerate(made) if not isinstance(cells.get("text"), str)]
+    bad = [
+        row
+        for row, cells in enumerate(made)
+        if not isinstance(cells.get("text"), str) or not isinstance(cells.get("pair", ""), str)
+    ]
     if bad:
         fix = 'Give a text, two texts, or {"text": ..., "pair": ...}'
         raise DataError(Problem(f"input {bad[0]}", "holds no text", shown(inputs[bad[0]]), fix))

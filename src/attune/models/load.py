@@ -151,7 +151,7 @@ def backbone(
     """
     kind = model_type(base)
     torch.manual_seed(seed)
-    model = _class(kind, head).from_pretrained(
+    model = class_of(kind, head).from_pretrained(
         locate(base),
         dtype=torch.float32,  # transformers keeps a checkpoint's bf16, 20 to 50 times slower on most CPUs
         ignore_mismatched_sizes=True,
@@ -178,7 +178,7 @@ def _outputs(head: str, labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _class(kind: str, head: str) -> Any:
+def class_of(kind: str, head: str) -> Any:
     """transformers' class of a family with a head."""
     import transformers
     from transformers.models.auto import modeling_auto

@@ -55,11 +55,11 @@ class Multilabel(base.Task[Options]):
         self.labels = tuple(names)
 
     def gold(self, rows: Table) -> np.ndarray:
-        """Which labels each row has, [N, C] of 0 and 1, int64."""
+        """Which labels each row has, [N, C] of 0 and 1, int64; one that train does not have is not scored."""
         index = {name: place for place, name in enumerate(self.labels)}
         found = np.zeros((len(rows), len(self.labels)), np.int64)
         for row, names in enumerate(rows.column("label")):
-            found[row, [index[name] for name in names]] = 1
+            found[row, [index[name] for name in names if name in index]] = 1
         return found
 
     def counts(self, gold: np.ndarray) -> dict[str, int]:

@@ -100,7 +100,7 @@ class QA(base.Task[Options]):
         for row, (asked, (ids, offsets)) in enumerate(
             zip(encoder.ids(questions), encoder.with_offsets(contexts), strict=True)
         ):
-            asked = asked[: room // 2]
+            whole, asked = len(asked) + len(ids), asked[: room // 2]
             first = len(encoder.pair.prefix) + len(asked) + len(encoder.pair.middle)
             pieces, kinds, read = [], [], set()
             for part in encoder.parts(len(ids), room - len(asked), overlap=OVERLAP):
@@ -110,9 +110,7 @@ class QA(base.Task[Options]):
                 read.update(part.tolist())
                 windows.append((first, offsets[part], contexts[row]))
                 targets.append(_target(offsets[part], first, gold[row] if gold is not None else []))
-            made.append(
-                Encoded(pieces, len(asked) + len(ids), len(asked) + len(read), encoder.pair.size, kinds)
-            )
+            made.append(Encoded(pieces, whole, len(asked) + len(read), encoder.pair.size, kinds))
         sequences = collected(made, unknown=encoder.tokenizer.unk_token_id)
         shares = 1.0 / np.bincount(sequences.rows, minlength=len(rows))[sequences.rows]
         return one_each(sequences, np.asarray(targets, np.int64).reshape(-1, 2), shares, windows)

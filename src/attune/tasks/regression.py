@@ -18,6 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from attune.data.table import Table
+from attune.errors import Problem, RecipeError
 from attune.metrics import numbers as metrics
 from attune.models.backbone import Backbone
 from attune.models.tokens import TextEncoder
@@ -55,8 +56,18 @@ class Regression(base.Task[Options]):
     low, high = 0.0, 0.0  # their range
 
     def learn(self, rows: Table) -> None:
-        """Takes mean, spread and range of the training numbers."""
+        """Takes mean, spread and range of the training numbers.
+
+        Raises:
+            RecipeError: for ordinal numbers that are not whole.
+        """
         values = self.gold(rows)
+        if self.options.ordinal and (values != np.rint(values)).any():
+            found = f"{values[values != np.rint(values)][0]:g}"
+            what = "ordinal numbers are whole steps"
+            raise RecipeError(
+                Problem("task.options.ordinal", what, found, "Leave it out: the numbers are measurements")
+            )
         self.mean, self.scale = float(values.mean()), float(values.std()) or 1.0
         self.low, self.high = float(values.min()), float(values.max())
 
@@ -130,8 +141,10 @@ class Regression(base.Task[Options]):
 
     def statistics(self, gold: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """What `metrics.numbers.statistics` sums."""
-        grades = (int(self.low), int(self.high)) if self.options.ordinal else None
-        return metrics.statistics(gold, predictions, grades=grades)
+        if not self.options.ordinal:
+            return metrics.statistics(gold, predictions)
+        grades = (int(np.floor(min(self.low, gold.min()))), int(np.ceil(max(self.high, gold.max()))))
+        return metrics.statistics(np.rint(gold), self._rounded(predictions), grades=grades)
 
     def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Correlations and errors."""

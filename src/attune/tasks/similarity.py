@@ -90,8 +90,10 @@ class Similarity(base.Task[Options]):
         self.scored = "label" in rows.columns and all(score is not None for score in rows.column("label"))
 
     def gold(self, rows: Table) -> np.ndarray:
-        """The scores, [N]; zeros where there are only pairs."""
-        return np.asarray(rows.column("label") if self.scored else np.zeros(len(rows)), np.float64)
+        """The scores, [N]; where there are only pairs, a number for each text that is a partner."""
+        if self.scored:
+            return np.asarray(rows.column("label"), np.float64)
+        return np.unique(rows.column("pair"), return_inverse=True)[1].astype(np.float64)
 
     def counts(self, gold: np.ndarray) -> dict[str, int]:
         """How many pairs there are."""
@@ -178,7 +180,9 @@ class Similarity(base.Task[Options]):
         """Sums for the correlations, or the reciprocal rank and hits of each row's partner."""
         if self.scored:
             return numbers.statistics(gold, predictions.cosines)
-        return retrieval.statistics(retrieval.ranks(predictions.text, predictions.pair))
+        return retrieval.statistics(
+            retrieval.ranks(predictions.text, predictions.pair, same=gold.astype(int).tolist())
+        )
 
     def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Correlations with the scores, or recall among all partners of the rows."""
@@ -190,7 +194,10 @@ class Similarity(base.Task[Options]):
     def severity(self, gold: np.ndarray, predictions: Vectors) -> np.ndarray:
         """How far a pair's place among the cosines is from its place among the scores, or a missed partner."""
         if not self.scored:
-            return np.asarray(1.0 - 1.0 / retrieval.ranks(predictions.text, predictions.pair))
+            return np.asarray(
+                1.0
+                - 1.0 / retrieval.ranks(predictions.text, predictions.pair, same=gold.astype(int).tolist())
+            )
         apart = numbers.mean_ranks(predictions.cosines) - numbers.mean_ranks(gold)
         return np.asarray(np.abs(apart) / max(len(gold), 1))
 
@@ -224,6 +231,11 @@ class Similarity(base.Task[Options]):
             "pair": ["fine kettle", "not bad", "good " * 30, "it works", "good !"],
             "label": [5.0, 2.0, 0.5, 1.0, 4.0],
         }
+
+
+def _ranks(gold: np.ndarray, predictions: Vectors) -> np.ndarray:
+    """[N] the rank of each row's partner, or of a text that is the same, among all partners."""
+    return retrieval.ranks(predictions.text, predictions.pair, same=gold.astype(int).tolist())
 
 
 def _interleaved(each: Sequence[Sequences]) -> Sequences:

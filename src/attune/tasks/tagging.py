@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ class Tagging(base.Task[Options]):
     @property
     def entities(self) -> bool:
         """Whether the tags mark entities."""
-        return any(name.startswith(("B-", "I-")) for name in self.labels)
+        return _are_entities(self.labels)
 
     @property
     def main_metric(self) -> str:  # type: ignore[override]
@@ -73,8 +73,8 @@ class Tagging(base.Task[Options]):
     def learn(self, rows: Table) -> None:
         """Takes every tag of the rows; an entity that only ever begins gets its inside tag too."""
         names = {tag for row in rows.column("label") for tag in row}
-        names |= {f"I-{name[2:]}" for name in names if name.startswith("B-")}
-        names |= {OUTSIDE} if any(name.startswith("B-") for name in names) else set()
+        if _are_entities(names):
+            names |= {f"I-{name[2:]}" for name in names if name.startswith("B-")} | {OUTSIDE}
         self.labels = tuple(sorted(names, key=lambda name: (name != OUTSIDE, name[2:], name)))
 
     def gold(self, rows: Table) -> list[list[str]]:
@@ -158,7 +158,9 @@ class Tagging(base.Task[Options]):
     def answer(self, prediction: np.ndarray, row: dict[str, Any]) -> Tagged:
         """The entities with their characters, or the tags."""
         told = self.tags(prediction)
-        return Tagged(self._read(told, row, prediction.max(1) if len(prediction) else None), told)
+        place = {name: number for number, name in enumerate(self.labels)}
+        sure = prediction[np.arange(len(told)), [place[tag] for tag in told]] if told else None
+        return Tagged(self._read(told, row, sure), told)
 
     def told(self, gold: Sequence[str], row: dict[str, Any]) -> list[Any]:
         """The true entities, or the true tags."""
@@ -242,6 +244,13 @@ class Tagging(base.Task[Options]):
             "words": [_joined(words) for words, _ in rows],
             "label": [tags for _, tags in rows],
         }
+
+
+def _are_entities(names: Iterable[str]) -> bool:
+    """Whether these tags mark entities in IOB2, and nothing else."""
+    names = set(names)
+    marked = all(name == OUTSIDE or name.startswith(("B-", "I-")) for name in names)
+    return marked and any(name.startswith("B-") for name in names)
 
 
 def _joined(words: Sequence[str]) -> list[tuple[int, int]]:

@@ -1,0 +1,107 @@
+"""What the tasks do with rows that are right but unusual."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tiny
+
+import attune
+from attune import answers, prepare, recipe_file, tasks
+from attune.data import inputs
+from attune.data.table import Table
+from attune.errors import DataError, RecipeError
+
+
+def table_of(**cells):
+    size = len(next(iter(cells.values())))
+    return Table("rows.csv", tuple(cells), cells, list(range(2, 2 + size)), "")
+
+
+def test_partners_that_are_the_same_text_are_all_right():
+    task = tasks.build("similarity", {})
+    rows = table_of(text=list("abcde"), pair=["A", "A", "A", "B", "B"], label=[None] * 5)
+    task.learn(rows)
+    gold = task.gold(rows)
+    vectors = np.eye(2)[[0, 0, 0, 1, 1]]
+    assert task.score(gold, task.by_vectors(vectors, vectors))["mrr"] == 1.0
+
+
+def test_a_label_that_train_lacks_is_not_scored_in_multilabel():
+    task = tasks.build("multilabel", {})
+    task.learn(table_of(text=["x", "y"], label=[["a"], ["b"]]))
+    assert task.gold(table_of(text=["z"], label=[["a", "new"]])).tolist() == [[1, 0]]
+
+
+def test_rows_that_must_stay_together_leave_a_split_empty_and_that_is_said(tmp_path):
+    context = "it was a good kettle"
+    rows = [
+        {
+            "question": f"what was it {n}",
+            "context": context,
+            "answers": {"text": ["good"], "answer_start": [9]},
+        }
+        for n in range(18)
+    ]
+    path = tmp_path / "one.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(DataError, match="no row is left for"):
+        prepare.rows(recipe_file.load(str(path), [], {"task.name": "qa"}))
+
+
+def test_grades_outside_of_train_are_scored_and_fractions_are_no_grades():
+    task = tasks.build("regression", {"ordinal": True})
+    task.learn(table_of(text=list("abc"), label=[2.0, 3.0, 5.0]))
+    scores = task.score(np.asarray([1.0, 5.0, 3.0]), np.asarray([2.2, 4.9, 3.0]))
+    assert scores["accuracy"] == pytest.approx(2 / 3)
+    with pytest.raises(RecipeError, match="whole steps"):
+        tasks.build("regression", {"ordinal": True}).learn(table_of(text=list("ab"), label=[1.0, 2.5]))
+
+
+def test_tags_of_which_some_are_no_entities_are_plain_tags():
+    task = tasks.build("tagging", {})
+    task.learn(table_of(text=["a b c"], words=[[(0, 1), (2, 3), (4, 5)]], label=[["B-PER", "O", "X"]]))
+    assert not task.entities
+    assert task.counts([["B-PER", "O", "X"]]) == {"B-PER": 1, "O": 1, "X": 1}
+
+
+def test_the_probability_of_an_entity_is_that_of_its_own_tags():
+    task = tasks.build("tagging", {})
+    row = {"text": "ab cd", "words": [(0, 2), (3, 5)]}
+    task.learn(table_of(**{name: [cell] for name, cell in row.items()}, label=[["B-P", "I-P"]]))
+    order = [task.labels.index(name) for name in ("O", "B-P", "I-P")]
+    given = np.zeros((2, 3))
+    given[:, order] = [[0.50, 0.04, 0.46], [0.02, 0.03, 0.95]]
+    (entity,) = task.answer(given, row).label
+    assert entity["text"] == "ab cd"
+    assert entity["probability"] == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("given", ["a text", {"text": "a", "pair": None}])
+def test_a_run_on_pairs_refuses_what_is_none(checkpoints, tmp_path, given):
+    rows = [(text, text[::-1], label) for text, label in tiny.rows(60)]
+    path = tmp_path / "pairs.jsonl"
+    names = ("premise", "hypothesis", "label")
+    path.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
+    run = attune.train(path, "train.epochs=1", out=tmp_path / "run", model=checkpoints("bert"))
+    with pytest.raises(DataError):
+        attune.load(run.path).predict([given])
+    assert attune.load(run.path).predict([("good", "bad")])[0].label in ("good", "bad")
+
+
+def test_a_column_that_fills_late_is_written_to_parquet(tmp_path, monkeypatch):
+    from pyarrow import parquet
+
+    monkeypatch.setattr(answers, "ROWS", 2)
+    rows = [{"note": None, "n": 1}, {"note": None, "n": 2}, {"note": "late", "n": 3}]
+    answers._parquet(tmp_path / "x.parquet", iter(rows))
+    assert parquet.read_table(tmp_path / "x.parquet").column("note").to_pylist() == [None, None, "late"]
+
+
+def test_inputs_of_a_program_are_rows_by_role():
+    assert inputs.of_program(["a b"], "tagging").row(0) == {"text": "a b", "words": [(0, 1), (2, 3)]}
+    assert inputs.of_program([("a", "b")], "classification").row(0) == {"text": "a", "pair": "b"}
+    with pytest.raises(DataError, match="input 1"):
+        inputs.of_program(["a", 3], "classification")
