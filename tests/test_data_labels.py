@@ -259,7 +259,7 @@ def test_labels_of_several_are_examined_without_a_word_of_single_ones() -> None:
     test = rows.canonical(table(text=["i j"], label=[["z"]]), roles)
     findings = {f.check: f for f in examine({"train": train, "test": test}, roles)[1]}
     assert findings["conflicts"].sentence == "1 text stands in train under different sets of labels."
-    assert "can only be missed: 'z'" in findings["unseen"].sentence
+    assert "cannot be scored: 'z'" in findings["unseen"].sentence
     assert findings["rare_label"].sentence == "2 labels have fewer than 10 rows in train: 'y' (1), 'x' (3)."
     with pytest.raises(DataError, match="no row has any label"):
         examine({"train": rows.canonical(table(text=["a"], label=[[]]), roles)}, roles)

@@ -93,7 +93,7 @@ def unseen(tables: dict[str, Table], roles: Roles) -> list[Finding]:
         if counts:
             rows = (row for row, names in enumerate(shown) if not known.issuperset(names))
             verb = "does" if len(counts) == 1 else "do"
-            so = "cannot be learned and scored" if roles.task == "multilabel" else "can only be missed"
+            so = "cannot be scored" if roles.task == "multilabel" else "can only be missed"
             what = f"{count(len(counts), 'label')} of {split} {verb} not occur in train and {so}: "
             what += f"{some([name for name, _ in counts.most_common()])}."
             findings.append(Finding("unseen", "warning", what, places(table, rows)))
