@@ -385,7 +385,10 @@ def test_what_a_long_text_was_cut_of_is_shown_however_far_it_lies_from_the_stron
     shown = content(three)["mistakes"]["items"][0]["texts"][0]
     last = shown["pieces"][-1]["text"]
     assert last.startswith("end0 end1")
-    assert {word.rstrip("0123456789") for word in last.split()} == {"end", "…"}  # shortened, and no word cut in two
+    assert {word.rstrip("0123456789") for word in last.split()} == {
+        "end",
+        "…",
+    }  # shortened, and no word cut in two
     assert (shown["before"], shown["after"]) == (False, False)
     assert " … " in [piece["text"] for piece in shown["pieces"]]
 
