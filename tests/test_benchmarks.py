@@ -12,28 +12,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import comparison
 import numpy as np
 import pytest
+import threads
 import tiny
 import torch
+from sides import job as jobs
+from sides import ours
+from sides import trainer as trainers
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 needs_accelerate = pytest.mark.skipif(
     importlib.util.find_spec("accelerate") is None, reason="the Trainer needs accelerate (extra bench)"
 )
-
-
-def load(name):
-    """A benchmark as a module."""
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-peer = load("peer_trainer")
-threads = load("threads")
 
 
 @pytest.fixture
@@ -46,7 +38,7 @@ def job(tmp_path, checkpoints):
     config = json.loads((model / "config.json").read_text())
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (model / "config.json").write_text(json.dumps(config))
-    return peer.Job(str(tmp_path), str(model), epochs=2, lr=5e-3, seed=3, rows=0)
+    return jobs.Job(str(tmp_path), str(model), epochs=2, lr=5e-3, seed=3, rows=0)
 
 
 class Order(torch.utils.data.Sampler):
@@ -67,31 +59,29 @@ class Order(torch.utils.data.Sampler):
 @needs_accelerate
 @pytest.mark.filterwarnings("ignore")
 def test_without_dropout_and_on_the_same_order_both_sides_end_with_the_same_weights(job, tmp_path):
-    ready = peer.prepared(job)
-    learner, features = peer.attune_learner(job, ready), ready.features
-    trainer = peer.trainer_of(job, ready, output=str(tmp_path / "out"), grouped=False)
-    ours, theirs = dict(learner.model.model.named_parameters()), dict(trainer.model.named_parameters())
-    assert ours.keys() == theirs.keys()
-    before = {name: held.detach().clone() for name, held in ours.items()}
+    ready = jobs.prepared(job)
+    learner, features = ours.learner_of(job, ready), ready.features
+    trainer = trainers.trainer_of(job, ready, output=str(tmp_path / "out"), grouped=False)
+    own, theirs = dict(learner.model.model.named_parameters()), dict(trainer.model.named_parameters())
+    assert own.keys() == theirs.keys()
+    before = {name: held.detach().clone() for name, held in own.items()}
     assert all(torch.equal(held, theirs[name]) for name, held in before.items())  # the new head, too
-    order = Order(peer.attune_steps(job, features["train"]), job.epochs)
+    order = Order(ours.steps_of(job, features["train"]), job.epochs)
     trainer._get_train_sampler = lambda *_: order
     trainer.train()
-    peer.attune_trained(job, learner, features["train"])
-    assert max(float((ours[name] - before[name]).abs().max()) for name in ours) > 1e-2
+    ours.trained(job, learner, features["train"])
+    assert max(float((own[name] - before[name]).abs().max()) for name in own) > 1e-2
     # a key's bias moves all scores of a query alike: its gradient is rounding, which Adam blows up to whole steps
     gaps = {
-        name: float((held - theirs[name]).abs().max())
-        for name, held in ours.items()
-        if "key.bias" not in name
+        name: float((held - theirs[name]).abs().max()) for name, held in own.items() if "key.bias" not in name
     }
     assert max(gaps.values()) < 1e-5, max(gaps, key=gaps.get)
 
 
 def test_rows_are_the_same_ones_for_every_seed(job):
-    some = peer.Job(job.folder, job.model, 1, 1e-3, seed=1, rows=20)
-    other = peer.Job(job.folder, job.model, 1, 1e-3, seed=2, rows=20)
-    first, second, whole = (peer.prepared(each).rows.texts("train") for each in (some, other, job))
+    some = jobs.Job(job.folder, job.model, 1, 1e-3, seed=1, rows=20)
+    other = jobs.Job(job.folder, job.model, 1, 1e-3, seed=2, rows=20)
+    first, second, whole = (jobs.prepared(each).rows.texts("train") for each in (some, other, job))
     assert first == second
     assert len(first) == 20
     assert first != whole[:20]
@@ -104,18 +94,18 @@ def test_the_difference_over_the_seeds_is_paired_and_has_a_t_interval():
         for system, values in (("attune", (0.80, 0.70, 0.93)), ("trainer", (0.81, 0.72, 0.90)))
         for seed, accuracy in enumerate(values)
     ]
-    (gap,) = peer.paired(results)
+    (gap,) = comparison.paired(results)
     assert (gap["system"], gap["reference"], gap["n"]) == ("attune", "trainer", 3)
     assert gap["difference"] == pytest.approx(0.0)
     # standard deviation of (-0.01, -0.02, 0.03) is 0.026458; t(0.975, 2) is 4.302653
     assert gap["half"] == pytest.approx(4.302653 * 0.026458 / 3**0.5, rel=1e-4)
-    assert "one seed: no interval" in peer.sentences(peer.paired(results[::3]))
+    assert "one seed: no interval" in comparison.sentences(comparison.paired(results[::3]))
 
 
 def test_functions_of_the_benchmarks_stay_short():
     long = [
         f"{path.name}: {node.name}"
-        for path in FOLDER.glob("*.py")
+        for path in FOLDER.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 45
     ]

@@ -1,0 +1,54 @@
+"""attune's side: its own update, without validation and checkpoints, as the others train without them."""
+
+from __future__ import annotations
+
+from sides.job import PROTOCOL, Job, clocked, prepared, score_of
+
+
+def learner_of(job: Job, ready):
+    """What attune trains."""
+    from attune.models import load
+    from attune.training import optim, update
+
+    task = ready.task
+    model = load.backbone(job.model, task.head, task.labels, seed=job.seed, problem=task.problem)
+    optimizer = optim.adamw(model.model, weight_decay=PROTOCOL["weight_decay"])
+    return update.Learner(task, model, optimizer, PROTOCOL["clip"], str)
+
+
+def steps_of(job: Job, train):
+    """The rows of each of attune's steps."""
+    from attune.training import batches
+
+    return [
+        part
+        for epoch in range(job.epochs)
+        for part in batches.steps_of(train, batch=PROTOCOL["batch"], by="rows", seed=job.seed, epoch=epoch)
+    ]
+
+
+def trained(job: Job, learner, train) -> int:
+    """Trains; returns the tokens that were read."""
+    import torch
+
+    from attune.tasks.features import batch_of
+    from attune.training import batches, schedule, update
+
+    steps, tokens = steps_of(job, train), 0
+    for step, part in enumerate(steps, 1):
+        torch.manual_seed(job.seed * 1_000_003 + step)
+        micro = (batch_of(train, chosen) for chosen in batches.micro_batches(train, part, tokens=16384))
+        lr = job.lr * schedule.factor(PROTOCOL["schedule"], step - 1, len(steps), PROTOCOL["warmup"])
+        tokens += update.update(learner, micro, count=train.count(part), lr=lr).tokens
+    return tokens
+
+
+def run(job: Job) -> dict:
+    """One training by attune's update, its test rows predicted at the end."""
+    from attune.training import loop
+
+    ready, found = prepared(job), {}
+    learner = learner_of(job, ready)
+    with clocked(found):
+        found["tokens"] = trained(job, learner, ready.features["train"])
+    return found | score_of(ready, loop.predictions(ready.task, learner.model, ready.features["test"]))
