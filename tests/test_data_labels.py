@@ -171,6 +171,17 @@ def test_answers_are_put_where_they_stand_and_what_was_moved_is_counted() -> Non
     assert made.findings[0].rows == ("d.csv:3", "d.csv:4", "d.csv:5")
 
 
+def test_answers_in_plain_words_are_put_where_they_stand_first() -> None:
+    held = qa(["built", "stands"], [], ["Rome"])
+    roles = infer(held)
+    assert roles.task == "qa"
+    assert rows.canonical(held, roles).column("label") == [
+        [{"text": "built", "start": 9}, {"text": "stands", "start": 41}],
+        [],
+        [{"text": "Rome", "start": 0}],
+    ]
+
+
 def test_answers_that_stand_nowhere_are_left_out_where_few_and_refused_where_many() -> None:
     good = {"text": ["Rome"], "answer_start": [0]}
     held = qa(*[good] * 5, {"text": ["Athens"], "answer_start": [0]})

@@ -314,7 +314,7 @@ def test_attribution_finds_the_word_that_tells(finished):
 
     model = open_run(str(finished.path))
     text = "the kettle was  so good and slow"
-    words = word_weights(model.model, model.encoder, text, model.task.labels.index("good"))
+    (words,) = word_weights(model.model, model.encoder, [text], model.task.labels.index("good"))
     assert "".join(word["text"] for word in words) == text
     assert max(words, key=lambda word: word["weight"])["text"].strip() == "good"
     assert max(abs(word["weight"]) for word in words) == pytest.approx(1.0)
@@ -339,13 +339,29 @@ def test_words_that_attribution_does_not_reach_are_marked(checkpoints, long_text
     # "ok" is of two tokens, of which head_tail reads the second: a word that is read in part is read
     text = " ".join(["very"] * 29 + ["ok"] + ["very"] * 9)
     assert len(encoder.spans(text)) == 40
-    words = word_weights(model, encoder, text, 1)
+    (words,) = word_weights(model, encoder, [text], 1)
     assert "".join(word["text"] for word in words) == text
     assert [place for place, word in enumerate(words) if not word.get(mark)] == read
     assert all(word["weight"] == 0 for word in words if word.get(mark))
     assert not any(
-        word.get("cut") or word.get("unexplained") for word in word_weights(model, encoder, "so", 1)
+        word.get("cut") or word.get("unexplained") for word in word_weights(model, encoder, ["so"], 1)[0]
     )
+
+
+def test_words_of_both_texts_of_a_pair_are_weighed_together(checkpoints):
+    from attune.models import load, tokens
+    from attune.trust.attribution import word_weights
+
+    base = checkpoints("bert")
+    encoder = tokens.TextEncoder(load.tokenizer(base), max_tokens=23)
+    model = load.backbone(base, "classification", ["bad", "good"], seed=1)
+    texts = ["the kettle  is good", " ".join(["very"] * 30)]
+    first, second = word_weights(model, encoder, texts, 1)
+    assert ["".join(word["text"] for word in words) for words in (first, second)] == texts
+    assert not any(word.get("cut") for word in first)
+    assert [place for place, word in enumerate(second) if not word.get("cut")] == [*range(16)]
+    assert max(abs(word["weight"]) for word in (*first, *second)) == pytest.approx(1.0)
+    assert all(word["weight"] for word in (*first, *second[:16]))
 
 
 def test_a_run_that_still_goes_on_is_not_resumed_a_second_time(checkpoints, reviews, tmp_path):

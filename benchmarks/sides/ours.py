@@ -12,6 +12,7 @@ def learner_of(job: Job, ready):
 
     task = ready.task
     model = load.backbone(job.model, task.head, task.labels, seed=job.seed, problem=task.problem)
+    task.equip(model)
     optimizer = optim.adamw(model.model, weight_decay=PROTOCOL["weight_decay"])
     return update.Learner(task, model, optimizer, PROTOCOL["clip"], str)
 

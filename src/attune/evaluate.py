@@ -75,7 +75,8 @@ def _mistakes(ready: Prepared, model: Backbone, answers: Any) -> Iterator[dict[s
         record = {"row": table.place(place), **ready.task.record(answers[place], cells, gold[place])}
         record["severity"] = round(float(severity[place]), 6)
         target = ready.task.explained(answers[place])
-        if target is not None and "pair" not in cells and number < EXPLAINED:
-            words = attribution.word_weights(model, ready.encoder, cells["text"], target)
-            record["words"] = words
+        if target is not None and number < EXPLAINED:
+            texts = [cells[role] for role in ("text", "pair") if role in cells]
+            told = attribution.word_weights(model, ready.encoder, texts, target)
+            record |= dict(zip(("words", "pair_words"), told, strict=False))
         yield record

@@ -84,6 +84,7 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
     model = load.backbone(
         ready.recipe.model.base, task.head, task.labels, seed=knobs.seed, problem=task.problem
     )
+    task.equip(model)
     learner = Learner(
         task, model, adamw(model.model, weight_decay=knobs.weight_decay), knobs.clip, ready.where
     )

@@ -113,7 +113,9 @@ def _given(cell: Any) -> list[tuple[str, int | None]] | None:
     """(text, start) of each answer that is not empty, start None where none is given; None for other forms."""
     held = decoded(cell)
     if isinstance(held, str):
-        held = [{"text": held}]
+        held = [held]
+    if isinstance(held, list):
+        held = [{"text": each} if isinstance(each, str) else each for each in held]
     if isinstance(held, Mapping):
         texts = held.get("text", None)
         starts = held.get("answer_start", held.get("start", None))

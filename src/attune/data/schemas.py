@@ -59,11 +59,8 @@ def qa(table: Table, asked: Asked) -> Roles | None:
     if not (question and context and answers) or len({question, context, answers}) < 3:
         return None
     held = sample(table, answers)
-    inside = asked.task == "qa" or (bool(held) and all(map(answer_texts, held)))
-    if not inside and all(isinstance(cell, str) for cell in held):
-        pairs = zip(table.column(context)[:SAMPLE], table.column(answers)[:SAMPLE], strict=True)
-        inside = all(str(answer) in str(text) for text, answer in pairs)
-    if not inside:
+    by_place = bool(held) and all(map(answer_texts, held))
+    if not (asked.task == "qa" or by_place or _stand_inside(table, answers, context)):
         return None
     title = _named(table, ("title",))
     reasons = (
@@ -73,6 +70,16 @@ def qa(table: Table, asked: Asked) -> Roles | None:
         f"questions on one {title or context!r} stay in one split",
     )
     return Roles("qa", question, answers, reasons, pair=context, group=title or context)
+
+
+def _stand_inside(table: Table, answers: str, context: str) -> bool:
+    """Whether the cells are answers in plain words, one or a list, that all stand in their context."""
+    for cell, text in zip(table.column(answers)[:SAMPLE], table.column(context)[:SAMPLE], strict=True):
+        held = decoded(cell)
+        words = held if isinstance(held, list) else [held]
+        if not all(isinstance(word, str) and word in str(text) for word in words):
+            return False
+    return True
 
 
 def similarity(table: Table, asked: Asked) -> Roles | None:

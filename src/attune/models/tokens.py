@@ -144,6 +144,14 @@ class TextEncoder:
                 begin = min(begin, length - room)
                 yield places[begin : begin + room]
 
+    def rooms(self, first: int, second: int) -> tuple[int, int]:
+        """How many tokens of two texts of so many tokens stand in one sequence."""
+        room = self.max_tokens - self.pair.size
+        assert room > 1, "max_tokens leaves no room for two texts"
+        # the longer text gives way; read by windows, the second one keeps at least half of the room
+        for_first = min(first, max(room // 2, room - second))
+        return for_first, room - for_first
+
     def _single(self, texts: Sequence[str]) -> Iterator[Encoded]:
         for ids in self.ids(texts):
             parts = self.parts(len(ids), self.room)
@@ -152,12 +160,8 @@ class TextEncoder:
             yield Encoded(pieces, len(ids), kept, len(self.prefix) + len(self.suffix))
 
     def _paired(self, texts: Sequence[str], pairs: Sequence[str]) -> Iterator[Encoded]:
-        room = self.max_tokens - self.pair.size
-        assert room > 1, "max_tokens leaves no room for two texts"
         for a, b in zip(self.ids(texts), self.ids(pairs), strict=True):
-            # the longer text gives way; read by windows, the second one keeps at least half of the room
-            for_a = min(len(a), max(room // 2, room - len(b)))
-            for_b = room - for_a
+            for_a, for_b = self.rooms(len(a), len(b))
             first = a[next(self.parts(len(a), for_a))]
             made = [self.pair.around(first, b[part]) for part in self.parts(len(b), for_b)]
             kept = len(first) + (len(b) if self.long_texts == "windows" else min(len(b), for_b))

@@ -75,15 +75,18 @@ def _item(form: str, record: dict[str, Any], folder: Folder) -> dict[str, Any]:
 def _texts(record: dict[str, Any], folder: Folder) -> list[dict[str, Any]]:
     """One view a text of the row; two have the names of their columns."""
     roles = folder.data.get("roles") or {}
-    words = record.get("words")
-    named = [each for each in words if isinstance(each, dict)] if isinstance(words, list) else []
-    texts = [shaded(str(record.get("text") or ""), named)]
+    texts = [shaded(str(record.get("text") or ""), _words(record, "words"))]
     if record.get("pair") is not None:
-        texts.append(shaded(str(record["pair"]), []))
+        texts.append(shaded(str(record["pair"]), _words(record, "pair_words")))
     names = [str(roles.get(role) or name) for role, name in zip(("text", "pair"), NAMES, strict=True)]
     return [
         {"name": name if len(texts) > 1 else "", **text} for name, text in zip(names, texts, strict=False)
     ]
+
+
+def _words(record: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    words = record.get(key)
+    return [each for each in words if isinstance(each, dict)] if isinstance(words, list) else []
 
 
 def _rank(severity: Any) -> str:

@@ -76,6 +76,9 @@ class Task(ABC, Generic[O]):
 
     # How it is learned
 
+    def equip(self, model: Backbone) -> None:
+        """Adds what the task itself learns to the model, until `finish`; most tasks learn nothing of their own."""
+
     @abstractmethod
     def logits(self, model: Backbone, batch: Batch) -> Tensor:
         """The head's answers."""

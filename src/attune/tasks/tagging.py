@@ -2,7 +2,8 @@
 
 The head answers at the first piece of each word. Entities are tagged in the scheme IOB2 (`B-PER`, `I-PER`,
 `O`); an answer that breaks it is repaired by taking the most probable sequence that does not (Viterbi over the
-allowed steps). Characters of an entity always slice to its text.
+allowed steps). Characters of an entity always slice to its text. With `crf` a chain over the tags is learned
+beside the head; the stored model gives the head's logits, and task.json the chain.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
@@ -23,10 +25,12 @@ from attune.metrics import spans, tags
 from attune.models.backbone import Backbone
 from attune.models.tokens import Encoded, TextEncoder, collected
 from attune.tasks import base
+from attune.tasks.chains import Chain
 from attune.tasks.features import Batch, Features
-from attune.tasks.words import allowed, best_path, first_pieces
+from attune.tasks.words import allowed, best_path, first_pieces, joined, weights
 
 OUTSIDE = "O"
+CHAIN = "attune_chain"  # the name of the chain among the model's modules while it is trained
 
 
 class Options(base.Options):
@@ -35,6 +39,7 @@ class Options(base.Options):
     consistent: bool = Field(
         True, description="answers keep the scheme of entities: no I-PER that nothing begins"
     )
+    crf: bool = Field(False, description="learn which tag follows which, too (conditional random field)")
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class Tagging(base.Task[Options]):
     head = "tagging"
     long_texts = "windows"
     Options = Options
+
+    chain: Chain | None = None  # what is learned of the steps between tags
 
     @property
     def entities(self) -> bool:
@@ -76,6 +83,29 @@ class Tagging(base.Task[Options]):
         if _are_entities(names):
             names |= {f"I-{name[2:]}" for name in names if name.startswith("B-")} | {OUTSIDE}
         self.labels = tuple(sorted(names, key=lambda name: (name != OUTSIDE, name[2:], name)))
+        self.chain = Chain(len(self.labels)) if self.options.crf else None
+
+    def equip(self, model: Backbone) -> None:
+        """The chain is trained, stored and resumed with the model."""
+        if self.chain is not None:
+            model.model.add_module(CHAIN, self.chain)
+
+    def finish(self, model: Backbone) -> None:
+        """The stored model is a plain one again."""
+        if self.chain is not None:
+            delattr(model.model, CHAIN)
+
+    def state(self) -> dict[str, Any]:
+        """The labels, and the steps of the chain."""
+        steps = {} if self.chain is None else {"steps": self.chain.steps.tolist()}
+        return {**super().state(), **steps}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes back labels and steps."""
+        super().restore(state)
+        if self.options.crf:
+            self.chain = Chain(len(self.labels))
+            self.chain.load_state_dict({"steps": torch.tensor(state["steps"])})
 
     def gold(self, rows: Table) -> list[list[str]]:
         """The tags of each row's words."""
@@ -115,7 +145,7 @@ class Tagging(base.Task[Options]):
             np.asarray(wanted, np.int64),
             np.concatenate([[0], np.cumsum(asked)]).astype(np.int64),
             targets,
-            _weights(where, sizes, known=targets >= 0 if gold is not None else None),
+            weights(where, sizes, known=targets >= 0 if gold is not None else None),
             (where, sizes),
         )
 
@@ -125,11 +155,17 @@ class Tagging(base.Task[Options]):
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """The weighted sum of the cross entropies; tags that train does not have weigh nothing."""
+        if self.chain is not None:
+            each = self.chain.losses(logits, batch.targets, batch.asked, _begins(batch))
+            weights = [float(held.sum() / max(1, len(held))) for held in batch.weights.split(batch.asked)]
+            return (each * torch.tensor(weights)).sum()
         each = functional.cross_entropy(logits, batch.targets.clamp(min=0), reduction="none")
         return (each * batch.weights).sum()
 
     def predict(self, logits: Tensor, batch: Batch) -> list[Any]:
         """The probabilities [n, C] of each feature's words."""
+        if self.chain is not None:
+            return [found.numpy() for found in self.chain.marginals(logits, batch.asked, _begins(batch))]
         probabilities = logits.double().softmax(dim=-1).numpy()
         return np.split(probabilities, np.cumsum(batch.asked)[:-1])
 
@@ -241,7 +277,7 @@ class Tagging(base.Task[Options]):
         ]
         return {
             "text": [" ".join(words) for words, _ in rows],
-            "words": [_joined(words) for words, _ in rows],
+            "words": [joined(words) for words, _ in rows],
             "label": [tags for _, tags in rows],
         }
 
@@ -253,17 +289,9 @@ def _are_entities(names: Iterable[str]) -> bool:
     return marked and any(name.startswith("B-") for name in names)
 
 
-def _joined(words: Sequence[str]) -> list[tuple[int, int]]:
-    places, begin = [], 0
-    for word in words:
-        places.append((begin, begin + len(word)))
-        begin += len(word) + 1
-    return places
-
-
-def _weights(where: np.ndarray, sizes: Sequence[int], *, known: np.ndarray | None) -> np.ndarray:
-    """[U] a word that several windows ask for is shared between them; an unknown tag weighs nothing."""
-    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    flat = starts[where[:, 0]] + where[:, 1]
-    shares = 1.0 / np.maximum(np.bincount(flat, minlength=int(starts[-1])), 1)[flat]
-    return np.asarray(shares if known is None else shares * known)
+def _begins(batch: Batch) -> Tensor:
+    """[B] whether a feature's first word is the first one of its row."""
+    where, _ = batch.source.private
+    offsets = batch.source.wanted_offsets
+    firsts = [int(offsets[f]) if offsets[f] < offsets[f + 1] else -1 for f in batch.features]
+    return torch.tensor([first >= 0 and int(where[first, 1]) == 0 for first in firsts])

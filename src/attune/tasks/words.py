@@ -56,3 +56,20 @@ def best_path(scores: np.ndarray, steps: np.ndarray) -> np.ndarray:
     for place in range(len(scores) - 1, 0, -1):
         path.append(int(came[place, path[-1]]))
     return np.asarray(path[::-1])
+
+
+def joined(words: Sequence[str]) -> list[tuple[int, int]]:
+    """The characters of each word where single blanks part them."""
+    places, begin = [], 0
+    for word in words:
+        places.append((begin, begin + len(word)))
+        begin += len(word) + 1
+    return places
+
+
+def weights(where: np.ndarray, sizes: Sequence[int], *, known: np.ndarray | None) -> np.ndarray:
+    """[U] a word that several windows ask for is shared between them; an unknown tag weighs nothing."""
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    flat = starts[where[:, 0]] + where[:, 1]
+    shares = 1.0 / np.maximum(np.bincount(flat, minlength=int(starts[-1])), 1)[flat]
+    return np.asarray(shares if known is None else shares * known)

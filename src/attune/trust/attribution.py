@@ -7,6 +7,7 @@ of a word's attributions says how much it moved the probability of the predicted
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,42 +22,68 @@ STEPS = 16
 MARKS = {"truncate": "cut", "head_tail": "cut", "windows": "unexplained"}
 
 
-def word_weights(model: Backbone, encoder: TextEncoder, text: str, label: int) -> list[dict[str, Any]]:
-    """The words of a text, each with a weight in [-1, 1] for the label `label`; the largest has size 1.
+def word_weights(
+    model: Backbone, encoder: TextEncoder, texts: Sequence[str], label: int
+) -> list[list[dict[str, Any]]]:
+    """The words of a text, or of both texts of a pair, each with a weight in [-1, 1] for the label `label`.
 
-    The text is given back whole, blanks included. A word that the model did not read, because it lies beyond
-    `max_tokens`, is marked `"cut": true`. Of a text that was read by windows the first one is explained; words
-    that stand only in later ones are marked `"unexplained": true`.
+    The largest weight of the row has size 1. Each text is given back whole, blanks included. A word that the model
+    did not read, because it lies beyond `max_tokens`, is marked `"cut": true`. Of a row that was read by windows
+    the first one is explained; words that stand only in later ones are marked `"unexplained": true`.
     """
-    ids = encoder.encode([text])[0]
-    gradients = _integrated(model, encoder, Stream.of([ids]), label)
-    inner = gradients[len(encoder.prefix) : len(gradients) - len(encoder.suffix)]
-    words = [(m.start(), m.end()) for m in re.finditer(r"\S+", text)]
-    word_of = _word_of(words, encoder.spans(text))
-    read = _read(len(word_of), len(inner), encoder.long_texts)
-    sums = np.zeros(len(words))
-    if words:  # blanks alone may be tokens, too
-        np.add.at(sums, word_of[read], inner)
-    left_out = set(word_of.tolist()) - set(word_of[read].tolist())
-    return _told(text, words, sums, dict.fromkeys(left_out, MARKS[encoder.long_texts]))
+    first, *second = texts
+    sequences = encoder.encode([first], second or None)
+    kinds = None if sequences.kinds is None else [sequences.kinds_of(0)]
+    stream = Stream.of([sequences[0]], kinds)
+    own = _own(encoder, [len(encoder.spans(text)) for text in texts], len(sequences[0]))
+    gradients = _integrated(model, encoder, stream, np.concatenate([places for _, places in own]), label)
+    words = [[(m.start(), m.end()) for m in re.finditer(r"\S+", text)] for text in texts]
+    sums, marks = [], []
+    for text, found, (read, places) in zip(texts, words, own, strict=True):
+        word_of = _word_of(found, encoder.spans(text))
+        sums.append(np.zeros(len(found)))
+        if found:  # blanks alone may be tokens, too
+            np.add.at(sums[-1], word_of[read], gradients[places])
+        left_out = set(word_of.tolist()) - set(word_of[read].tolist())
+        marks.append(dict.fromkeys(left_out, MARKS[encoder.long_texts]))
+    largest = float(np.abs(np.concatenate(sums)).max(initial=0.0)) or 1.0
+    scaled = [each / largest for each in sums]
+    return [_told(*each) for each in zip(texts, words, scaled, marks, strict=True)]
+
+
+def _own(encoder: TextEncoder, sizes: list[int], length: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each text: which of its tokens stand in the first sequence, and at which places of it, both [n]."""
+    if len(sizes) == 1:
+        room = length - len(encoder.prefix) - len(encoder.suffix)
+        read = _read(sizes[0], room, encoder.long_texts)
+        return [(read, len(encoder.prefix) + np.arange(len(read)))]
+    rooms, begin, found = encoder.rooms(*sizes), 0, []
+    for before, size, room in zip((encoder.pair.prefix, encoder.pair.middle), sizes, rooms, strict=True):
+        read = _read(size, min(size, room), encoder.long_texts)
+        begin += len(before)
+        found.append((read, begin + np.arange(len(read))))
+        begin += len(read)
+    return found
 
 
 def _read(tokens: int, room: int, long_texts: str) -> np.ndarray:
     """Which of a text's tokens stand in its first sequence, [room] ascending."""
     if long_texts != "head_tail" or tokens <= room:
-        return np.arange(room)
+        return np.arange(min(room, tokens))
     head = (room + 1) // 2
     return np.concatenate([np.arange(head), np.arange(tokens - (room - head), tokens)])
 
 
-def _integrated(model: Backbone, encoder: TextEncoder, tokens: Stream, label: int) -> np.ndarray:
-    """The attribution of each token, [T]."""
+def _integrated(
+    model: Backbone, encoder: TextEncoder, tokens: Stream, own: np.ndarray, label: int
+) -> np.ndarray:
+    """The attribution of each token, [T]; `own` are the places of the texts' tokens among special ones."""
     model.model.eval()
     with torch.no_grad():
         vectors = model.word_vectors(tokens)
         neutral = encoder.tokenizer.mask_token_id or encoder.tokenizer.pad_token_id or 0
         empty = tokens.tokens.clone()
-        empty[len(encoder.prefix) : len(empty) - len(encoder.suffix)] = neutral
+        empty[torch.from_numpy(own)] = neutral
         start = model.word_vectors(Stream(empty, tokens.positions, tokens.kinds, tokens.lengths))
     # all points of the path are one batch: the sequence, STEPS times
     shares = (torch.arange(STEPS) + 0.5) / STEPS
@@ -87,12 +114,11 @@ def _word_of(words: list[tuple[int, int]], spans: list[tuple[int, int]]) -> np.n
 def _told(
     text: str, words: list[tuple[int, int]], sums: np.ndarray, marks: dict[int, str]
 ) -> list[dict[str, Any]]:
-    """The words with the blanks before them, their weights scaled to [-1, 1], and their marks."""
-    largest = float(np.abs(sums).max(initial=0.0)) or 1.0
+    """The words with the blanks before them, their weights and marks."""
     told: list[dict[str, Any]] = []
     before = 0
     for place, (_, end) in enumerate(words):
-        weight = round(float(sums[place] / largest), 4)
+        weight = round(float(sums[place]), 4)
         mark = {marks[place]: True} if place in marks else {}
         told.append({"text": text[before:end], "weight": weight, **mark})
         before = end
