@@ -25,6 +25,7 @@ app = typer.Typer(
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
 RunName = Annotated[str, typer.Argument(help="A run folder, or 'last'.")]
+BUDGET = "The time that all of it may take, such as 90s, 10m or 1.5h: fewer epochs where it must be."
 INTERRUPTED = 130
 
 
@@ -58,6 +59,7 @@ def train(
     valid: Annotated[str, typer.Option(help="A file with the validation rows.")] = "",
     test: Annotated[str, typer.Option(help="A file with the test rows.")] = "",
     out: Annotated[str, typer.Option(help="The run folder; else runs/<date>-<data>-<model>.")] = "",
+    budget: Annotated[str, typer.Option(help=BUDGET)] = "",
     print_recipe: Annotated[
         bool, typer.Option("--print-recipe", help="Print the full recipe and stop.")
     ] = False,
@@ -86,6 +88,8 @@ def train(
             sys.stdout.write(recipe_file.dump(ready.recipe))
             return
         screen.plan(ready)
+        if budget:
+            ready = _fitted(screen, ready, budget)
         if dry_run:
             screen.say("  Nothing was trained or written (--dry-run)")
             return
@@ -93,6 +97,31 @@ def train(
         screen.say(f"  run       {folder.path}\n")
         _follow(screen, run.train(ready, folder), str(folder.path), ready.task.shown)
         screen.results(folder)
+
+
+@app.command()
+def plan(
+    source: Annotated[str, typer.Argument(help="A data file, a folder, a data set, or a recipe (.yaml).")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Knobs, such as train.epochs=2.")] = None,
+    budget: Annotated[str, typer.Option(help=BUDGET)] = "",
+    as_json: Json = False,
+) -> None:
+    """Try a few steps and tell what a training will take: time, memory, energy. Trains nothing that stays."""
+    from attune import recipe_file
+
+    with _spoken(quiet=False, as_json=as_json) as screen:
+        recipe = recipe_file.load(source, overrides or [], {})
+        from attune import forecast, run
+
+        seconds = forecast.seconds_of(budget) if budget else 0.0
+        screen.say(f"attune plan {source}")
+        ready = run.plan(recipe)
+        screen.plan(ready)
+        fitting, told = forecast.within(ready, seconds) if budget else (ready, forecast.forecast(ready))
+        words = [source, *(overrides or [])]
+        if fitting is not ready:
+            words.append(f"train.epochs={fitting.recipe.train.epochs:g}")
+        screen.forecast(told, " ".join(words), budget)
 
 
 @app.command()
@@ -162,6 +191,17 @@ def demo() -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     sample = files("attune") / "samples" / "reviews.csv"
     train(str(sample))
+
+
+def _fitted(screen: Screen, ready: Any, budget: str) -> Any:
+    """The plan that fits into the budget."""
+    from attune import forecast
+
+    fitting, told = forecast.within(ready, forecast.seconds_of(budget))
+    if fitting is not ready:
+        screen.fitted(f"  budget    {budget}: train.epochs={fitting.recipe.train.epochs:g} is what fits")
+    screen.taken(told)
+    return fitting
 
 
 def _follow(screen: Screen, events: Iterator[Any], name: str, shown: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import resource
 import socket
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 
@@ -45,6 +46,27 @@ def peak_memory_mib() -> float:
     """The most memory this process has held, in MiB."""
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(held / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def free_memory_mib() -> float:
+    """The memory that a program could still take, in MiB, this process's own included."""
+    import psutil
+
+    own = psutil.Process().memory_info().rss
+    return round(float(psutil.virtual_memory().available + own) / 2**20, 1)
+
+
+def joules() -> float | None:
+    """What the processors have used since some moment, in joules; None where no counter can be read (RAPL, Linux).
+
+    The counters wrap around after hours at full power: take differences over minutes.
+    """
+    counters = Path("/sys/class/powercap").glob("intel-rapl:[0-9]*/energy_uj")
+    packages = [counter for counter in counters if counter.parent.name.count(":") == 1]
+    try:
+        return sum(int(counter.read_text()) for counter in packages) / 1e6 if packages else None
+    except (OSError, ValueError):
+        return None
 
 
 def born() -> float:

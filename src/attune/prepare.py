@@ -108,6 +108,13 @@ class Prepared:
     gold: dict[str, Any] = field(default_factory=dict)
     steps: int = 0
 
+    def with_epochs(self, epochs: float) -> Prepared:
+        """The same with another number of epochs."""
+        held = self.recipe.train.epochs
+        assert isinstance(held, float)
+        steps = max(1, round(self.steps / held * epochs))
+        return replace(self, recipe=self.recipe.updated("train", epochs=epochs), steps=steps)
+
     def where(self, features: np.ndarray) -> str:
         """The places of training features, for messages."""
         table = self.rows.tables["train"]

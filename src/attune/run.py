@@ -15,6 +15,7 @@ from attune.rundir import RunDir
 
 if TYPE_CHECKING:
     from attune.training.events import Event
+    from attune.training.loop import Fit
 
 
 def plan(recipe: Recipe) -> Prepared:
@@ -67,42 +68,44 @@ def reopen(name: str) -> tuple[Prepared, RunDir]:
     return ready, run
 
 
+def fitting(ready: Prepared, store: Any) -> Fit:
+    """The model with what trains it, and the rows it learns from; its checkpoints go to `store`."""
+    from attune.models import load
+    from attune.training.loop import Fit
+    from attune.training.optim import adamw
+    from attune.training.update import Learner
+
+    knobs, task = ready.recipe.train, ready.task
+    model = load.backbone(
+        ready.recipe.model.base, task.head, task.labels, seed=knobs.seed, problem=task.problem
+    )
+    task.equip(model)
+    optimizer = adamw(model.model, weight_decay=knobs.weight_decay)
+    learner = Learner(task, model, optimizer, knobs.clip, ready.where)
+    return Fit(learner, ready.features["train"], ready.features["valid"], ready.gold["valid"], knobs, store)
+
+
 def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
     """Trains, measures once on the test rows, stores, checks and reports; yields what happens.
 
     Leaving it saves a checkpoint and marks the run as stopped.
     """
-    from attune.models import load
     from attune.training.checkpoint import Store
     from attune.training.events import Evaluating, Finished, Measuring
-    from attune.training.loop import Fit, fit
-    from attune.training.optim import adamw
-    from attune.training.update import Learner
+    from attune.training.loop import fit
 
-    knobs = ready.recipe.train
-    task = ready.task
-    model = load.backbone(
-        ready.recipe.model.base, task.head, task.labels, seed=knobs.seed, problem=task.problem
-    )
-    task.equip(model)
-    learner = Learner(
-        task, model, adamw(model.model, weight_decay=knobs.weight_decay), knobs.clip, ready.where
-    )
-    features = ready.features
-    fitting = Fit(
-        learner, features["train"], features["valid"], ready.gold["valid"], knobs, Store(run.checkpoints)
-    )
+    trial = fitting(ready, Store(run.checkpoints))
     run.status("running", host=machine.host(), born=machine.born())
-    run.forget_events_after(fitting.store.newest_step())
+    run.forget_events_after(trial.store.newest_step())
     try:
-        for event in fit(fitting):
+        for event in fit(trial):
             if not isinstance(event, Evaluating):
                 run.append_event(event.as_dict())
             if isinstance(event, Finished):
                 yield Measuring(
                     event.step, "scoring the test rows and the baselines, checking the stored model"
                 )
-                _finish(ready, run, model, event, fitting.state)
+                _finish(ready, run, trial, event)
             yield event
     except GeneratorExit:
         run.status("stopped", reason="stopped by the user", finished=_now())
@@ -112,10 +115,11 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
         raise
 
 
-def _finish(ready: Prepared, run: RunDir, model: Any, event: Any, state: Any) -> None:
+def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> None:
     from attune import evaluate, report
     from attune.models import load
 
+    model, state = trained.learner.model, trained.state
     evaluate.measure(ready, model, run)
     details = run.read("details.json")
     details["cost"] = {

@@ -17,6 +17,7 @@ from attune.report.wording import metric_name
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from attune.forecast import Forecast
     from attune.prepare import Prepared
     from attune.rundir import RunDir
     from attune.training.events import Event
@@ -79,6 +80,25 @@ class Screen:
         self.fitted(
             "  Say otherwise: --task --text --label --model --valid --test, or train.lr=...; plan only: --dry-run"
         )
+
+    def forecast(self, told: Forecast, words: str, budget: str) -> None:
+        """What a training will take, and the command for it."""
+        if self.as_json:
+            self.json({**told.as_dict(), "train": words})
+            return
+        memory = f"{told.peak_memory_mib:,.0f} MiB at the peak, of {told.free_memory_mib:,.0f} that are free"
+        short = told.peak_memory_mib > told.free_memory_mib
+        self.taken(told)
+        self.fitted(f"  memory    {memory}{'; lower train.micro_tokens' if short else ''}")
+        energy = "no counter of the processor's energy can be read here"
+        if told.watt_hours is not None:
+            energy = f"about {told.watt_hours:.2g} Wh of the processor, {told.watts:.0f} W while it trains"
+        self.fitted(f"  energy    {energy}")
+        self.fitted(f"  {f'in {budget}' if budget else 'start':<9} attune train {words}")
+
+    def taken(self, told: Forecast) -> None:
+        """How long a training will take."""
+        self.fitted(f"  time      {taken(told)}")
 
     def follow(self, events: Iterator[Event], shown: Sequence[str] = ()) -> None:
         """Draws a run while it runs; of an evaluation the metrics that are `shown`."""
@@ -163,6 +183,15 @@ def evaluated(event: Any, shown: Sequence[str]) -> str:
     told += [name for name in ("log_loss",) if name in event.metrics and name not in told]
     scores = "  ".join(f"{metric_name(name)} {event.metrics[name]:.3f}" for name in told)
     return f"epoch {event.epoch:5.2f}  step {event.step:>6}  valid {scores}{'  best' if event.best else ''}"
+
+
+def taken(told: Forecast) -> str:
+    """The time that a training will take, in words."""
+    return (
+        f"about {clock(told.total_seconds)}: {told.steps:,} steps {clock(told.step_seconds)} "
+        f"({told.tokens_per_s:,.0f} tokens/s), {told.evaluations} evaluations {clock(told.evaluation_seconds)}, "
+        f"the test rows {clock(told.measuring_seconds)}; then baselines and checks"
+    )
 
 
 def clock(seconds: float) -> str:

@@ -96,7 +96,7 @@ def _steps(run: Fit) -> Iterator[Event]:
             if step > total or state.reason:
                 break
             if step > state.step:
-                yield _step(run, part, step, total, epoch + (place + 1) / len(parts))
+                yield step_of(run, part, step, total=total, epoch=epoch + (place + 1) / len(parts))
             if _evaluation_due(step, place, len(parts), total, knobs) and state.evaluated_at < step:
                 yield from _evaluate(run, epoch + (place + 1) / len(parts))
                 if step == total and not state.reason:
@@ -120,7 +120,8 @@ def _evaluation_due(step: int, place: int, in_epoch: int, total: int, knobs: Tra
     return step == total or place + 1 == in_epoch or (place + 1) % math.ceil(in_epoch / parts) == 0
 
 
-def _step(run: Fit, part: np.ndarray, step: int, total: int, epoch: float) -> Stepped:
+def step_of(run: Fit, part: np.ndarray, step: int, *, total: int, epoch: float) -> Stepped:
+    """Takes the optimizer step number `step` of `total` with these features."""
     knobs, state = run.knobs, run.state
     began = time.monotonic()
     # The step alone decides the random numbers: a resumed run draws the same ones.
@@ -178,14 +179,21 @@ def predicted(
     parts = list(batches.micro_batches(features, np.arange(len(features)), tokens=EVALUATION_TOKENS))
     pieces: list[Any] = [None] * len(features)
     for done, chosen in enumerate(parts, start=1):
-        batch = batch_of(features, chosen)
-        with torch.inference_mode():
-            answers = task.predict(task.logits(model, batch), batch)
-        for feature, piece in zip(batch.features, answers, strict=True):
+        for feature, piece in answered(task, model, features, chosen):
             pieces[feature] = piece
         if done % GRANULE == 0:
             yield done / len(parts)
     take(task.join(pieces, features))
+
+
+def answered(
+    task: Task[Any], model: Any, features: Features, chosen: np.ndarray
+) -> Iterator[tuple[int, Any]]:
+    """The pieces of the answers for the chosen features, each with its feature; the model stands in eval mode."""
+    batch = batch_of(features, chosen)
+    with torch.inference_mode():
+        answers = task.predict(task.logits(model, batch), batch)
+    return zip(batch.features.tolist(), answers, strict=True)
 
 
 def predictions(task: Task[Any], model: Any, features: Features) -> Any:

@@ -1,0 +1,205 @@
+"""What a recipe will take on this machine: a few steps are tried, and what they took is carried on to the whole.
+
+Time is in seconds, memory in MiB. The steps that are tried are the run's own: its rows, its model, its optimizer.
+The smallest comes first and is not counted (kernels are compiled and caches filled then), three of usual size are
+timed, and the largest shows how high memory rises.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import shutil
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attune import machine, run
+from attune.errors import Problem, RecipeError
+from attune.prepare import Prepared
+
+if TYPE_CHECKING:
+    from attune.training.loop import Fit
+
+USUAL = (1 / 4, 1 / 2, 3 / 4)  # the timed steps, as quantiles of the steps' tokens
+SPREAD = (1 / 6, 1 / 2, 5 / 6)  # the same of the parts of an evaluation, longest texts first
+LEAST_EPOCHS = 0.1  # fewer teach nothing that is worth a plan
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What one recipe will take, in seconds and MiB."""
+
+    steps: int
+    tokens_per_s: float  # of training steps
+    step_seconds: float  # of all training steps
+    evaluations: int  # at most: early stopping may end a run before
+    evaluation_seconds: float  # of all evaluations, their checkpoints included
+    measuring_seconds: float  # of predicting valid and test at the end; baselines and checks come on top
+    peak_memory_mib: float
+    free_memory_mib: float
+    watts: float | None  # of the processor while it trained; None where no counter can be read
+
+    @property
+    def seconds(self) -> float:
+        """Of training: steps and evaluations."""
+        return self.step_seconds + self.evaluation_seconds
+
+    @property
+    def total_seconds(self) -> float:
+        """Of training and of what is measured after it."""
+        return self.seconds + self.measuring_seconds
+
+    @property
+    def watt_hours(self) -> float | None:
+        """Energy of the processor over the whole run."""
+        return None if self.watts is None else self.watts * self.total_seconds / 3600
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        sums = {"seconds": self.seconds, "total_seconds": self.total_seconds, "watt_hours": self.watt_hours}
+        return {"event": "forecast", **asdict(self), **sums}
+
+
+def forecast(ready: Prepared) -> Forecast:
+    """What the recipe will take; trains a model that is thrown away and writes nothing that stays."""
+    from attune.training.checkpoint import Store
+
+    folder = Path(tempfile.mkdtemp(prefix="attune-plan-"))
+    try:
+        # the task may learn something itself, which the real run must find untouched
+        trial = run.fitting(replace(ready, task=copy.deepcopy(ready.task)), Store(folder))
+        tokens, seconds, joules = _steps(trial)
+        epochs = float(ready.recipe.train.epochs)
+        sequences = ready.features["train"].sequences
+        evaluations = _evaluations(trial, epochs)
+        predicting = {part: _predicting(trial, ready.features[part]) for part in ("valid", "test")}
+        keeping = _saving(trial)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    rate = tokens / seconds
+    return Forecast(
+        steps=ready.steps,
+        tokens_per_s=rate,
+        step_seconds=int(sequences.lengths.sum()) * epochs / rate,
+        evaluations=evaluations,
+        evaluation_seconds=evaluations * (predicting["valid"] + keeping),
+        measuring_seconds=sum(predicting.values()),
+        peak_memory_mib=machine.peak_memory_mib(),
+        free_memory_mib=machine.free_memory_mib(),
+        watts=None if joules is None else joules / seconds,
+    )
+
+
+def _steps(trial: Fit) -> tuple[int, float, float | None]:
+    """Tokens, seconds and joules of three usual steps, after the smallest and before the largest one."""
+    from attune.training import loop
+
+    parts = trial.steps(0)
+    lengths = trial.train.sequences.lengths
+    order = np.argsort([int(lengths[part].sum()) for part in parts], kind="stable")
+    places = [0, *(min(int(share * len(order)), len(order) - 1) for share in USUAL), len(order) - 1]
+    smallest, *usual, largest = (parts[order[place]] for place in places)
+    loop.step_of(trial, smallest, 1, total=len(parts), epoch=0.0)
+    began, spent = time.perf_counter(), machine.joules()
+    tokens = sum(
+        loop.step_of(trial, part, number, total=len(parts), epoch=0.0).tokens
+        for number, part in enumerate(usual, start=2)
+    )
+    seconds, now = time.perf_counter() - began, machine.joules()
+    loop.step_of(trial, largest, len(places), total=len(parts), epoch=0.0)
+    return tokens, seconds, None if spent is None or now is None else now - spent
+
+
+def _predicting(trial: Fit, features: Any) -> float:
+    """Seconds to predict these features, from a few parts of them."""
+    from attune.training import batches, loop
+
+    cut = list(batches.micro_batches(features, np.arange(len(features)), tokens=loop.EVALUATION_TOKENS))
+    places = sorted({min(int(share * len(cut)), len(cut) - 1) for share in SPREAD})
+    learner = trial.learner
+    learner.model.model.eval()
+    loop.answered(learner.task, learner.model, features, cut[0])  # the longest texts take the most memory
+    began = time.perf_counter()
+    for place in places:
+        loop.answered(learner.task, learner.model, features, cut[place])
+    tokens = sum(int(features.sequences.lengths[cut[place]].sum()) for place in places)
+    return (time.perf_counter() - began) / tokens * int(features.sequences.lengths.sum())
+
+
+def _evaluations(trial: Fit, epochs: float) -> int:
+    """How many evaluations there are at most."""
+    in_epoch = len(trial.steps(0))
+    each = math.ceil(in_epoch / trial.knobs.evaluate_steps)
+    whole = int(epochs)
+    return whole * each + math.ceil((epochs - whole) * each)
+
+
+def _saving(trial: Fit) -> float:
+    """Seconds to write one checkpoint and the best weights."""
+    began = time.perf_counter()
+    trial.store.save_best(trial.learner.model.model)
+    trial.store.save(trial.learner.model.model, trial.learner.optimizer, trial.state)
+    return time.perf_counter() - began
+
+
+def within(ready: Prepared, seconds: float) -> tuple[Prepared, Forecast]:
+    """The plan itself where it fits into so many seconds, else the same with fewer epochs.
+
+    Raises:
+        RecipeError: when even a tenth of an epoch does not fit.
+    """
+    told = forecast(ready)
+    if told.total_seconds <= seconds:
+        return ready, told
+    knobs = ready.recipe.train
+    assert isinstance(knobs.epochs, float)
+    epochs = _most_epochs(told, knobs.epochs, seconds)
+    if epochs < LEAST_EPOCHS:
+        least = told.measuring_seconds + told.evaluation_seconds / told.evaluations
+        least += told.step_seconds / knobs.epochs * LEAST_EPOCHS
+        what = f"a tenth of an epoch and the measuring after it take about {math.ceil(least)} s"
+        fix = "Give more time, fewer rows, a smaller model.max_tokens or a smaller model"
+        raise RecipeError(Problem("--budget", what, f"{seconds:g} s", fix))
+    share = epochs / knobs.epochs
+    fewer = ready.with_epochs(epochs)
+    evaluations = max(1, round(told.evaluations * share))
+    return fewer, Forecast(
+        **{
+            **asdict(told),
+            "steps": fewer.steps,
+            "step_seconds": told.step_seconds * share,
+            "evaluations": evaluations,
+            "evaluation_seconds": told.evaluation_seconds / told.evaluations * evaluations,
+        }
+    )
+
+
+def _most_epochs(told: Forecast, epochs: float, seconds: float) -> float:
+    """The most epochs that fit, whole ones where there is more than one."""
+    room = seconds - told.measuring_seconds
+    whole = int(room / told.seconds * epochs)
+    if whole >= 1:
+        return float(whole)
+    once = told.evaluation_seconds / told.evaluations  # however short a run is, it ends with an evaluation
+    return math.floor((room - once) / told.step_seconds * epochs * 10) / 10
+
+
+def seconds_of(budget: str) -> float:
+    """`90s`, `10m` or `1.5h` in seconds.
+
+    Raises:
+        RecipeError: for anything else.
+    """
+    units = {"s": 1, "m": 60, "h": 3600}
+    try:
+        found = float(budget[:-1]) * units[budget[-1:]]
+    except (ValueError, KeyError):
+        found = math.nan
+    if not (math.isfinite(found) and found > 0):
+        raise RecipeError(Problem("--budget", "it is not a time", repr(budget), "Write 90s, 10m or 1.5h"))
+    return found
