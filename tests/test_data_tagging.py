@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from attune.data import rows
+from attune.data import rows, split
 from attune.data.checks import examine
 from attune.data.read import read, read_splits
 from attune.data.roles import infer
@@ -64,6 +64,18 @@ def canonical(path: Path, **options: str) -> Table:
 def surfaces(table: Table) -> list[list[str]]:
     pairs = zip(table.column("text"), table.column("words"), strict=True)
     return [[text[begin:end] for begin, end in words] for text, words in pairs]
+
+
+@pytest.mark.parametrize("mark", ["-DOCSTART- O\n", "# newdoc id = d\n# sent_id = 1"])
+def test_sentences_of_one_document_stay_together_where_there_are_many_documents(
+    tmp_path: Path, mark: str
+) -> None:
+    one = "Ann B-PER\nran O\n\nso O\nsaid O\nBob B-PER\n\n"
+    made = canonical(write(tmp_path, "many.conll", "".join(f"{mark}\n{one}" for _ in range(20))))
+    assert made.column("group") == [str(number) for number in range(1, 21) for _ in range(2)]
+    assert split.groups(made).tolist() == [number for number in range(20) for _ in range(2)]
+    few = canonical(write(tmp_path, "few.conll", "".join(f"{mark}\n{one}" for _ in range(19))))
+    assert "group" not in few.columns
 
 
 def test_conll_2003_is_read_by_its_last_column_and_turned_into_iob2(tmp_path: Path) -> None:
@@ -350,8 +362,8 @@ def test_slots_of_queries_are_spans(tmp_path: Path) -> None:
 
 
 def test_tags_in_a_line_beside_the_words(tmp_path: Path) -> None:
-    for split, n in (("train", 6), ("test", 2)):
-        folder = tmp_path / split
+    for part, n in (("train", 6), ("test", 2)):
+        folder = tmp_path / part
         folder.mkdir()
         write(folder, "seq.in", "play  some jazz \nplay some blues\n" * (n // 2))
         write(folder, "seq.out", "O O B-genre \n" * n)

@@ -2,7 +2,8 @@
 
 Read are CoNLL-2002 and 2003, WNUT and other tab files, CoNLL-U, and what Label Studio calls CoNLL. Columns are
 parted by tabs or blanks. `-DOCSTART-` lines, comments, and the multi-word and empty words of CoNLL-U are no
-rows of words. Each sentence is a row: `tokens`, and the other columns under the number of the column.
+rows of words. Each sentence is a row: `tokens`, the other columns under the number of the column, and the number
+of its `document` where the file tells them apart.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ COMMENT = re.compile(r"#\s*(sent_id|text|newdoc|newpar|global|id|doc|source|meta
 INDEX = re.compile(r"\d+")
 MADE = re.compile(r"\d+[-.]\d+")  # the number of a multi-word token, or of a word that is not there
 DOCUMENT = "-DOCSTART-"
+NEW_DOCUMENT = re.compile(r"-DOCSTART-|#\s*newdoc\b")
+DOCUMENTS = 20  # so many at least, or splits of whole documents would be too coarse
 SAMPLE = 1 << 16  # characters from which a file is recognised
 FIRST = 5000  # lines from which the usual width is told
 MOST_TAGS = 200  # different values of a column that still may be tags
@@ -45,6 +48,7 @@ class _Block:
 
     fields: list[list[str]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
+    document: int = 0  # from 1; 0 before the first line that begins one
 
 
 def recognised(text: str) -> bool:
@@ -89,7 +93,13 @@ def parse(text: str, name: str) -> Content:
         column: [[fields[at] for fields in b.fields] for b in blocks] for at, column in enumerate(columns)
     }
     cells.pop("id", None)
-    if columns == CONLLU:
+    documents = [str(block.document) for block in blocks]
+    if len(set(documents)) >= DOCUMENTS:
+        columns, cells["document"] = (*columns, "document"), documents
+        notes.append(
+            f"{name} holds {len(set(documents))} documents; a split that is made keeps each of them whole."
+        )
+    if columns[: len(CONLLU)] == CONLLU:
         notes.append(f"{name} was read as CoNLL-U: one sentence a row.")
     else:
         notes.append(f"{name} was read as CoNLL columns ({', '.join(cells)}): one sentence a row.")
@@ -105,15 +115,20 @@ def _tabs(text: str) -> bool:
 def _blocks(text: str, tabs: bool) -> Iterator[_Block]:
     """The sentences; comments are told from words by their place, their width or their wording."""
     raw: list[tuple[int, str]] = []
+    document = 0
     lines = text.split("\n")
     widths = Counter(len(_fields(line, tabs)) for line in lines[:FIRST] if line.strip())
     width = widths.most_common(1)[0][0] if widths else 0
     numbered = _numbered(lines, tabs)
     for number, line in enumerate((*lines, ""), 1):
+        if NEW_DOCUMENT.match(line.lstrip()) and not raw:
+            document += 1
         if line.strip() and not line.lstrip().startswith(DOCUMENT):
             raw.append((number, line))
         elif raw:
-            yield _block(raw, width, tabs=tabs, numbered=numbered)
+            made = _block(raw, width, tabs=tabs, numbered=numbered)
+            made.document = document
+            yield made
             raw = []
 
 

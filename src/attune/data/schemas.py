@@ -190,7 +190,8 @@ def _tokens(table: Table, asked: Asked) -> Roles | None:
     ]
     if others:
         reasons.append(f"could be the tags too: {', '.join(others)}; --label COLUMN to choose another")
-    return Roles("tagging", text, label, tuple(reasons))
+    document = _named(table, ("document",))
+    return Roles("tagging", text, label, tuple(reasons), group="" if document in (text, label) else document)
 
 
 def _spans(table: Table, asked: Asked) -> Roles | None:

@@ -39,6 +39,8 @@ def canonical(table: Table, roles: Roles, *, labelled: bool, snap: bool) -> Tabl
     if problems:
         raise DataError(*listed(problems))
     cells: dict[str, list[Any]] = {"text": made.texts, "words": made.words}
+    if roles.group in table.columns:
+        cells["group"] = [str(name) for name in table.column(roles.group)]
     notes, findings = list(table.notes), [*table.findings, *made.findings()]
     if wanted:
         cells["label"] = _iob2(table, made.tags, notes, findings)
