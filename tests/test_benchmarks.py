@@ -61,7 +61,7 @@ class Order(torch.utils.data.Sampler):
 def test_without_dropout_and_on_the_same_order_both_sides_end_with_the_same_weights(job, tmp_path):
     ready = jobs.prepared(job)
     learner, features = ours.learner_of(job, ready), ready.features
-    trainer = trainers.trainer_of(job, ready, output=str(tmp_path / "out"), grouped=False)
+    trainer = trainers.trainer_of(job, ready, output=str(tmp_path / "out"), tuned=False)
     own, theirs = dict(learner.model.model.named_parameters()), dict(trainer.model.named_parameters())
     assert own.keys() == theirs.keys()
     before = {name: held.detach().clone() for name, held in own.items()}
@@ -113,7 +113,7 @@ def test_functions_of_the_benchmarks_stay_short():
 
 
 def test_an_unknown_system_is_refused():
-    words = [sys.executable, str(FOLDER / "peer_trainer.py"), "x", "--systems", "attune,treiner"]
+    words = [sys.executable, str(FOLDER / "peers.py"), "x", "--systems", "attune,treiner"]
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ}, check=False)
     assert done.returncode == 2
     assert "treiner" in done.stderr

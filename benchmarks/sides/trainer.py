@@ -32,17 +32,35 @@ def rows_of(ready):
     return Dataset.from_list(made)
 
 
-def trainer_of(job: Job, ready, *, output: str, grouped: bool):
-    """The Trainer on the same model and protocol; its other settings are its own defaults."""
+def model_of(job: Job, ready):
+    """transformers' model with a head from the seed."""
     import torch
     import transformers
 
     from attune.models import load
 
     transformers.set_seed(job.seed)
-    model = getattr(transformers, load.HEADS[ready.task.head][0]).from_pretrained(
-        load.locate(job.model), dtype=torch.float32, num_labels=len(ready.task.labels)
+    return getattr(transformers, load.HEADS[ready.task.head][0]).from_pretrained(
+        load.locate(job.model), dtype=torch.float32, **load.outputs(ready.task.head, ready.task.labels)
     )
+
+
+def collator_of(ready):
+    """What makes padded batches of rows."""
+    import transformers
+
+    if ready.task.head == "tagging":
+        return transformers.DataCollatorForTokenClassification(ready.tokenizer)
+    return transformers.DataCollatorWithPadding(ready.tokenizer)
+
+
+def trainer_of(job: Job, ready, *, output: str, tuned: bool):
+    """The Trainer on the same model and protocol; its other settings are its own defaults.
+
+    Tuned, it groups rows by length and does not look for infinite losses at every step.
+    """
+    import transformers
+
     arguments = transformers.TrainingArguments(
         output_dir=output,
         use_cpu=True,
@@ -54,32 +72,31 @@ def trainer_of(job: Job, ready, *, output: str, grouped: bool):
         weight_decay=PROTOCOL["weight_decay"],
         max_grad_norm=PROTOCOL["clip"],
         per_device_train_batch_size=PROTOCOL["batch"],
-        train_sampling_strategy="group_by_length" if grouped else "random",
+        train_sampling_strategy="group_by_length" if tuned else "random",
+        logging_nan_inf_filter=not tuned,
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
         logging_steps=10**6,
         dataloader_pin_memory=False,
     )
-    tagging = ready.task.head == "tagging"
-    collators = (transformers.DataCollatorWithPadding, transformers.DataCollatorForTokenClassification)
     return transformers.Trainer(
-        model,
+        model_of(job, ready),
         arguments,
         train_dataset=rows_of(ready),
-        data_collator=collators[tagging](ready.tokenizer),
+        data_collator=collator_of(ready),
         processing_class=ready.tokenizer,
     )
 
 
-def run(job: Job, *, grouped: bool = False) -> dict:
+def run(job: Job, *, tuned: bool = False) -> dict:
     """One training on the same rows; what it learned answers one row at a time."""
     import transformers
 
     transformers.logging.set_verbosity_error()
     ready, found = prepared(job), {}
     with tempfile.TemporaryDirectory() as output:
-        trainer = trainer_of(job, ready, output=output, grouped=grouped)
+        trainer = trainer_of(job, ready, output=output, tuned=tuned)
         with clocked(found):
             trainer.train()
     found["tokens"] = int(ready.features["train"].sequences.lengths.sum()) * job.epochs

@@ -156,7 +156,7 @@ def backbone(
         dtype=torch.float32,  # transformers keeps a checkpoint's bf16, 20 to 50 times slower on most CPUs
         ignore_mismatched_sizes=True,
         trust_remote_code=False,
-        **_outputs(head, labels),
+        **outputs(head, labels),
     )
     if head == "classification":
         model.config.problem_type = problem
@@ -165,8 +165,8 @@ def backbone(
     return family(kind)(model)
 
 
-def _outputs(head: str, labels: Sequence[str]) -> dict[str, Any]:
-    """The settings of the head's outputs."""
+def outputs(head: str, labels: Sequence[str]) -> dict[str, Any]:
+    """The settings of transformers' configuration that say what the head answers."""
     if head == "similarity":
         return {}
     if head == "qa":

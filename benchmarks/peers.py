@@ -1,15 +1,14 @@
-"""attune beside Hugging Face's Trainer: the same model, rows, epochs, batch and learning rate, in turn.
+"""attune beside its peers on one job: the same model, rows, epochs, batch and learning rate, in turn.
 
-    python benchmarks/peer_trainer.py FOLDER --out results.json [--seeds 3] [--epochs 1] [--lr 1e-4]
-        [--rows 3000] [--systems attune,trainer]
+    python benchmarks/peers.py FOLDER --out results.json [--seeds 3] [--epochs 1] [--lr 1e-4] [--rows 3000]
+        [--systems attune,trainer]
 
 FOLDER has train.* and test.* as `attune train` reads them: texts or pairs with labels, tagged words, or questions.
-Three systems take turns, seed by seed: attune, the Trainer as it comes, and the Trainer with
-`train_sampling_strategy="group_by_length"`. Each is a process of its own; the JSON holds real tokens per second
-of training (padding not counted) by the clock and by processor seconds, the score of the test rows and peak memory.
-All follow `PROTOCOL`; tests/test_benchmarks.py holds that without dropout, on the same order of rows, both sides end
-with the same weights.
-Needs the extra `bench`.
+The systems take turns, seed by seed: attune; transformers' Trainer as it comes, and tuned (grouped by length, without
+its search for infinite losses); Lightning; sentence-transformers' CrossEncoder (labels only). Each is a process of
+its own; the JSON holds real tokens per second of training (padding not counted) by the clock and by processor
+seconds, the score of the test rows and peak memory. All follow `PROTOCOL`; tests/test_benchmarks.py holds that
+without dropout, on the same order of rows, attune and the Trainer end with the same weights. Needs the extra `bench`.
 """
 
 from __future__ import annotations
@@ -22,13 +21,15 @@ from functools import partial
 from pathlib import Path
 
 import comparison
-from sides import ours, trainer
+from sides import cross_encoder, lightning, ours, trainer
 from sides.job import PROTOCOL, Job, turn
 
 SYSTEMS = {
     "attune": ours.run,
     "trainer": trainer.run,
-    "trainer_grouped": partial(trainer.run, grouped=True),
+    "trainer_tuned": partial(trainer.run, tuned=True),
+    "lightning": lightning.run,
+    "cross_encoder": cross_encoder.run,
 }
 
 
@@ -45,7 +46,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder")
-    parser.add_argument("--out", default="benchmarks/results/peer_trainer.json")
+    parser.add_argument("--out", default="benchmarks/results/peers.json")
     parser.add_argument("--model", default="starter/bert")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from --seed on")
     parser.add_argument("--epochs", type=int, default=1)
@@ -53,7 +54,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rows", type=int, default=0, help="the first so many training rows, shuffled; 0: all"
     )
-    parser.add_argument("--systems", default=",".join(SYSTEMS), help="which of them, by commas")
+    parser.add_argument("--systems", default="attune,trainer,trainer_tuned", help="which of them, by commas")
     parser.add_argument("--system", choices=SYSTEMS, help="only this job, in this process")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()

@@ -1,0 +1,60 @@
+"""Lightning on the same rows, model and protocol: its Trainer around transformers' model and a fused AdamW."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+from sides.job import PROTOCOL, Job, clocked, prepared, score_of
+from sides.trainer import collator_of, model_of, rows_of, told_by
+
+
+def run(job: Job) -> dict:
+    """One training without validation, logging and checkpoints."""
+    import lightning
+    import torch
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    ready, found = prepared(job), {}
+    lightning.seed_everything(job.seed, verbose=False)
+    module = _module(model_of(job, ready), job)
+    loader = torch.utils.data.DataLoader(
+        rows_of(ready), batch_size=PROTOCOL["batch"], shuffle=True, collate_fn=collator_of(ready)
+    )
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        max_epochs=job.epochs,
+        gradient_clip_val=PROTOCOL["clip"],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    with clocked(found):
+        trainer.fit(module, loader)
+    found["tokens"] = int(ready.features["train"].sequences.lengths.sum()) * job.epochs
+    return found | score_of(ready, told_by(ready, module.model))
+
+
+def _module(model, job: Job):
+    import lightning
+    import torch
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def training_step(self, batch, _):
+            return self.model(**batch).loss
+
+        def configure_optimizers(self):
+            optimizer = torch.optim.AdamW(
+                self.parameters(), lr=job.lr, weight_decay=PROTOCOL["weight_decay"], fused=True
+            )
+            steps = self.trainer.estimated_stepping_batches
+            falling = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / steps))
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": falling, "interval": "step"}}
+
+    return Module()
