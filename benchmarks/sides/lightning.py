@@ -11,18 +11,18 @@ from sides.trainer import collator_of, model_of, rows_of, told_by
 
 def run(job: Job) -> dict:
     """One training without validation, logging and checkpoints."""
-    import lightning
+    import pytorch_lightning
     import torch
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     ready, found = prepared(job), {}
-    lightning.seed_everything(job.seed, verbose=False)
+    pytorch_lightning.seed_everything(job.seed, verbose=False)
     module = _module(model_of(job, ready), job)
     loader = torch.utils.data.DataLoader(
         rows_of(ready), batch_size=PROTOCOL["batch"], shuffle=True, collate_fn=collator_of(ready)
     )
-    trainer = lightning.Trainer(
+    trainer = pytorch_lightning.Trainer(
         accelerator="cpu",
         max_epochs=job.epochs,
         gradient_clip_val=PROTOCOL["clip"],
@@ -38,10 +38,10 @@ def run(job: Job) -> dict:
 
 
 def _module(model, job: Job):
-    import lightning
+    import pytorch_lightning
     import torch
 
-    class Module(lightning.LightningModule):
+    class Module(pytorch_lightning.LightningModule):
         def __init__(self) -> None:
             super().__init__()
             self.model = model
