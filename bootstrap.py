@@ -3,6 +3,7 @@
     ./attune demo           the demonstration; it needs no network once .venv stands
     ./attune test [...]     the fast tests; with --all the slow ones too; other words go to pytest
     ./attune lint           ruff and mypy
+    ./attune bench [DATA]   attune beside its peers, which it installs too; see benchmarks/bench.py
     ./attune ...            every other command of attune
 
 ATTUNE_TORCH says which torch to install: auto (asks pip, looks for a GPU), cpu, cuda, or the path of a wheel.
@@ -32,6 +33,7 @@ STAMP = VENV / "attune-stamp.json"  # what the environment was made of
 LOG = ROOT / "build" / "setup.log"
 LOCK = ROOT / "build" / "setup.lock"
 
+EXTRAS = {"test": frozenset({"dev"}), "lint": frozenset({"dev"}), "bench": frozenset({"bench"})}
 CHOICES = ("auto", "cpu", "cuda")
 ENOUGH_GB = 3  # free disk: the environment and what pip unpacks on the way
 LAST_LINES = 12  # of pip's, when it fails
@@ -42,8 +44,8 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 def main(words: list[str]) -> NoReturn:
     """Readies the environment and becomes the command."""
     command = words[0] if words else ""
-    ready(dev=command in ("test", "lint"))
-    if command in ("demo", "test"):
+    ready(EXTRAS.get(command, frozenset()))
+    if command in ("demo", "test", "bench"):
         os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
     if command == "lint":
         tools = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
@@ -52,22 +54,29 @@ def main(words: list[str]) -> NoReturn:
         os.chdir(ROOT)
         chosen = [part for word in words[1:] for part in (["-m", ""] if word == "--all" else [word])]
         os.execv(PYTHON, [PYTHON, "-m", "pytest", "-n", "2", *chosen])
+    if command == "bench":
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as the command itself has it, for every side
+        os.execv(PYTHON, [PYTHON, str(ROOT / "benchmarks" / "bench.py"), *words[1:]])
     os.execv(VENV / "bin" / "attune", ["attune", *words])  # signals and exit code are the command's own
 
 
-def ready(*, dev: bool) -> None:
+def ready(extras: frozenset[str]) -> None:
     """Makes the environment what pyproject.toml and constraints.txt say; returns at once when it is."""
-    if up_to_date(dev):
+    if up_to_date(extras):
         return
     with alone():
-        if not up_to_date(dev):  # the set-up that was waited for may have done it
-            set_up(dev or stamp().get("dev", False))
+        if not up_to_date(extras):  # the set-up that was waited for may have done it
+            set_up(extras | frozenset(stamp().get("extras", ())))
 
 
-def up_to_date(dev: bool) -> bool:
+def up_to_date(extras: frozenset[str]) -> bool:
     """Whether there is nothing to install."""
     made = stamp()
-    return made.get("of") == digest() and made["torch"] == torch_choice() and (made["dev"] or not dev)
+    return (
+        made.get("of") == digest()
+        and made["torch"] == torch_choice()
+        and extras <= set(made.get("extras", ()))
+    )
 
 
 def stamp() -> dict[str, Any]:
@@ -106,7 +115,7 @@ def alone() -> Iterator[None]:
         yield
 
 
-def set_up(dev: bool) -> None:
+def set_up(extras: frozenset[str]) -> None:
     """Installs the pinned packages and this checkout, then says so in the stamp."""
     began, choice = time.monotonic(), torch_choice()
     say(f"setting up .venv with Python {sys.version.split()[0]}, once; what pip says goes to {LOG}")
@@ -119,9 +128,9 @@ def set_up(dev: bool) -> None:
     report = pip_report(pinned("torch"))
     gpu = bool(shutil.which("nvidia-smi")) or Path("/dev/nvidiactl").exists()
     step("torch", [*PIP, "--no-deps", *torch_source(choice, report, linux=sys.platform == "linux", gpu=gpu)])
-    extras = "[dev]" if dev else ""
-    step(f"attune{extras}", [*PIP, "--constraint", str(CONSTRAINTS), "--editable", f"{ROOT}{extras}"])
-    STAMP.write_text(json.dumps({"of": digest(), "torch": choice, "dev": dev}))
+    named = f"[{','.join(sorted(extras))}]" if extras else ""
+    step(f"attune{named}", [*PIP, "--constraint", str(CONSTRAINTS), "--editable", f"{ROOT}{named}"])
+    STAMP.write_text(json.dumps({"of": digest(), "torch": choice, "extras": sorted(extras)}))
     say(f"ready after {time.monotonic() - began:.0f} s")
 
 

@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+NONE, DEV, BENCH = frozenset(), frozenset({"dev"}), frozenset({"bench"})
 CPU = "https://download.pytorch.org/whl/cpu"
 
 
@@ -130,7 +131,7 @@ def test_cuda_that_cannot_be_had_stops_the_set_up(bootstrap, version, linux, cap
 def test_a_wheel_that_is_not_there_stops_before_anything_is_touched(bootstrap, steps, monkeypatch, capsys):
     monkeypatch.setenv("ATTUNE_TORCH", "gpu")
     with pytest.raises(SystemExit) as stopped:
-        bootstrap.ready(dev=False)
+        bootstrap.ready(NONE)
     assert stopped.value.code == 3
     assert "found 'gpu'" in capsys.readouterr().err
     assert steps == []
@@ -140,36 +141,36 @@ def test_a_wheel_that_is_not_there_stops_before_anything_is_touched(bootstrap, s
 
 
 def test_the_environment_is_made_once(bootstrap, steps):
-    bootstrap.ready(dev=False)
+    bootstrap.ready(NONE)
     assert steps == ["an empty environment", "pip", "torch", "attune"]
-    bootstrap.ready(dev=False)
+    bootstrap.ready(NONE)
     assert len(steps) == 4
 
 
 def test_the_test_tools_are_added_once_and_kept(bootstrap, steps):
-    bootstrap.ready(dev=False)
-    bootstrap.ready(dev=True)
-    bootstrap.ready(dev=True)
-    bootstrap.ready(dev=False)
+    bootstrap.ready(NONE)
+    bootstrap.ready(DEV)
+    bootstrap.ready(DEV)
+    bootstrap.ready(NONE)
     assert steps[4:] == ["pip", "torch", "attune[dev]"]
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
 def test_a_changed_pin_updates_the_environment_in_place(bootstrap, steps, name):
-    bootstrap.ready(dev=True)
+    bootstrap.ready(DEV)
     with (bootstrap.ROOT / name).open("a") as file:
         file.write("# changed\n")
-    bootstrap.ready(dev=False)
+    bootstrap.ready(NONE)
     assert steps[4:] == ["pip", "torch", "attune[dev]"]
 
 
 def test_another_torch_begins_anew_and_is_remembered(bootstrap, steps, monkeypatch):
-    bootstrap.ready(dev=False)
+    bootstrap.ready(NONE)
     monkeypatch.setenv("ATTUNE_TORCH", "cpu")
-    bootstrap.ready(dev=False)
+    bootstrap.ready(NONE)
     assert steps[4:5] == ["an empty environment"]
     monkeypatch.delenv("ATTUNE_TORCH")
-    bootstrap.ready(dev=False)
+    bootstrap.ready(NONE)
     assert len(steps) == 8
 
 
@@ -180,20 +181,20 @@ def test_a_set_up_that_was_killed_begins_anew(bootstrap, steps, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(bootstrap, "pip_report", killed)
         with pytest.raises(KeyboardInterrupt):
-            bootstrap.ready(dev=False)
-    bootstrap.ready(dev=False)
+            bootstrap.ready(NONE)
+    bootstrap.ready(NONE)
     assert steps.count("an empty environment") == 2
     assert json.loads(bootstrap.STAMP.read_text())["of"] == bootstrap.digest()
 
 
 def test_a_second_set_up_waits_for_the_first_and_does_not_repeat_it(bootstrap, steps, capsys):
     with bootstrap.alone():
-        second = threading.Thread(target=bootstrap.ready, kwargs={"dev": False})
+        second = threading.Thread(target=bootstrap.ready, args=(NONE,))
         second.start()
         second.join(0.3)
         assert second.is_alive()
         assert steps == []
-        bootstrap.set_up(dev=False)
+        bootstrap.set_up(NONE)
     second.join(10)
     assert not second.is_alive()
     assert "another set-up is at work" in capsys.readouterr().err
@@ -249,7 +250,7 @@ def became(bootstrap, monkeypatch):
         taken.append(words)
         raise SystemExit(0)
 
-    monkeypatch.setattr(bootstrap, "ready", lambda *, dev: taken.append(dev))
+    monkeypatch.setattr(bootstrap, "ready", taken.append)
     monkeypatch.setattr(bootstrap.os, "execv", execv)
     monkeypatch.setattr(bootstrap.os, "chdir", lambda path: None)
     monkeypatch.setattr(bootstrap.os, "environ", {})
@@ -267,14 +268,28 @@ def became(bootstrap, monkeypatch):
 def test_test_becomes_pytest_with_the_test_tools(bootstrap, became, words, command):
     with pytest.raises(SystemExit):
         bootstrap.main(words)
-    assert became == [True, [bootstrap.PYTHON, *command]]
+    assert became == [DEV, [bootstrap.PYTHON, *command]]
+
+
+def test_bench_installs_the_peers_beside_what_is_there(bootstrap, became, steps, monkeypatch):
+    with pytest.raises(SystemExit):
+        bootstrap.main(["bench", "data", "--seeds", "3"])
+    script = str(bootstrap.ROOT / "benchmarks" / "bench.py")
+    assert became == [BENCH, [bootstrap.PYTHON, script, "data", "--seeds", "3"]]
+
+
+def test_one_extra_does_not_drop_another(bootstrap, steps):
+    bootstrap.ready(DEV)
+    bootstrap.ready(BENCH)
+    bootstrap.ready(DEV)
+    assert steps[4:] == ["pip", "torch", "attune[bench,dev]"]
 
 
 @pytest.mark.parametrize("words", [["demo"], ["train", "reviews.csv", "train.lr=1e-4"], []])
 def test_every_other_word_goes_to_attune(bootstrap, became, words):
     with pytest.raises(SystemExit):
         bootstrap.main(words)
-    assert became == [False, ["attune", *words]]
+    assert became == [NONE, ["attune", *words]]
 
 
 def test_the_demo_stays_offline(bootstrap, became):

@@ -64,6 +64,12 @@ def clocked(found: dict) -> Iterator[None]:
     found["cpu_seconds"] = time.process_time() - cpu
 
 
+def length_of(ready) -> float:
+    """The mean length of the sequence that a training token stands in."""
+    lengths = ready.features["train"].sequences.lengths.astype(float)
+    return float((lengths**2).sum() / lengths.sum())
+
+
 def score_of(ready, predictions) -> dict:
     """The accuracy of the test predictions (or the task's main metric), and the log loss where there is one.
 
@@ -75,6 +81,7 @@ def score_of(ready, predictions) -> dict:
         "metric": metric,
         "score": scores[metric],
         "log_loss": scores.get("log_loss"),
+        "length": length_of(ready),
         "n": len(ready.rows.tables["test"]),
     }
 

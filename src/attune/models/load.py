@@ -165,6 +165,16 @@ def backbone(
     return family(kind)(model)
 
 
+def outline(base: str, head: str, labels: Sequence[str]) -> Backbone:
+    """The model that `backbone` would load, without its weights: what can be said of it before training."""
+    from transformers import AutoConfig
+
+    kind = model_type(base)
+    settings = AutoConfig.from_pretrained(locate(base), trust_remote_code=False, **outputs(head, labels))
+    with torch.device("meta"):
+        return family(kind)(class_of(kind, head).from_config(settings))
+
+
 def outputs(head: str, labels: Sequence[str]) -> dict[str, Any]:
     """The settings of transformers' configuration that say what the head answers."""
     if head == "similarity":

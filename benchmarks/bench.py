@@ -1,0 +1,147 @@
+"""The table of training speeds: attune beside its peers on several jobs, from one run, in turn.
+
+    ./attune bench [DATA] [--only sst2,imdb] [--seeds 1] [--systems attune,trainer,trainer_tuned]
+
+DATA is a folder with a folder for each job (`sst2`, `banking77`, `imdb`, `wnut17`, `squad`), each with train.* and
+test.* as `attune train` reads them; without it, the bundled reviews are the only job. The JSON is written after each
+turn, the table at the end. `ceiling` is the rate of the model's own matrix products on this machine, measured first;
+`share` is what a system's real tokens come to of it. Needs the extra `bench`, which `./attune bench` installs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import ceiling
+import comparison
+from peers import SYSTEMS
+from sides.job import PROTOCOL, Job, turn
+
+PEERS = Path(__file__).with_name("peers.py")
+BUNDLED = "reviews"
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job of the table: how many training rows, how often, how fast, and how long its sequences are about."""
+
+    rows: int
+    epochs: int = 1
+    lr: float = 1e-4
+    only: tuple[str, ...] = ()  # systems that can do it; empty: all
+
+
+TOKENS = ("attune", "trainer", "trainer_tuned", "lightning")  # what can learn more than one label a text
+WORKS = {
+    "sst2": Work(3000),
+    "banking77": Work(3000, lr=2e-4),
+    "imdb": Work(240),
+    "wnut17": Work(1200, lr=3e-4, only=TOKENS),
+    "squad": Work(600, lr=2e-4, only=TOKENS),
+    BUNDLED: Work(0),
+}
+
+
+def jobs(data: str, only: list[str], scratch: Path) -> dict[str, str]:
+    """The folders of the jobs that are there, by name."""
+    if not data:
+        return {BUNDLED: str(_bundled(scratch))}
+    found = {path.name: str(path) for path in sorted(Path(data).iterdir()) if path.name in WORKS}
+    return {name: path for name, path in found.items() if not only or name in only}
+
+
+def _bundled(scratch: Path) -> Path:
+    """The bundled reviews, a fifth of them as test rows."""
+    import csv
+    from importlib.resources import files
+
+    lines = list(csv.reader((files("attune") / "samples" / "reviews.csv").read_text("utf-8").splitlines()))
+    folder = scratch / BUNDLED
+    folder.mkdir()
+    kept = [line for line in lines[1:] if line[0].strip()]
+    for split, rows in (("train", [r for n, r in enumerate(kept) if n % 5]), ("test", kept[::5])):
+        with (folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([lines[0], *rows])
+    return folder
+
+
+def measured(name: str, folder: str, given: argparse.Namespace, keep) -> list[dict]:
+    """The results of one job: the systems in turn, seed by seed."""
+    work, results = WORKS[name], []
+    systems = [system for system in given.systems.split(",") if not work.only or system in work.only]
+    for seed in range(given.seeds):
+        for system in systems:
+            job = Job(folder, given.model, work.epochs, work.lr, seed, given.rows or work.rows)
+            results.append({"job": name, **turn(str(PEERS), system, job)})
+            print(results[-1], flush=True)
+            keep(results[-1])
+    return results
+
+
+def shares(results: list[dict], most: float, model) -> list[str]:
+    """What each system's real tokens come to of the ceiling, a line each."""
+    lines = []
+    for system in comparison.systems_of(results):
+        own = [result for result in results if result["system"] == system]
+        speed = statistics.median(result["tokens"] / result["seconds"] for result in own)
+        share = speed * ceiling.flops(model, own[0]["length"]) / most
+        lines.append(f"{system}: {share:.2f} of the ceiling")
+    return lines
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", nargs="?", default="")
+    parser.add_argument("--only", default="", help="jobs, by commas")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--rows", type=int, default=0, help="training rows of every job; 0: each job's own")
+    parser.add_argument("--model", default="starter/bert")
+    parser.add_argument("--systems", default=",".join(SYSTEMS), help="by commas")
+    parser.add_argument("--out", default="benchmarks/results/bench.json")
+    given = parser.parse_args()
+    unknown = set(given.systems.split(",")) - set(SYSTEMS)
+    if unknown:
+        parser.error(f"--systems: {', '.join(sorted(unknown))}; there are {', '.join(SYSTEMS)}")
+    return given
+
+
+def main() -> None:
+    """Measures the ceiling, then job after job; prints and writes the tables."""
+    from attune import files, machine
+    from attune.models import load
+
+    given = arguments()
+    out = Path(given.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    model = load.outline(given.model, "classification", ["a", "b"]).model
+    most = ceiling.rate(ceiling.shapes(model), tokens=800)
+    found = {"environment": machine.environment(0), "protocol": PROTOCOL, "ceiling": most, "results": []}
+    text = [f"ceiling: {most / 1e9:.0f} GFLOP/s"]
+
+    def keep(result: dict) -> None:
+        found["results"].append(result)
+        files.write_json(out, found)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        there = jobs(given.data, [name for name in given.only.split(",") if name], Path(scratch))
+        if not there:
+            sys.exit(f"{given.data}: none of the jobs {', '.join(WORKS)} has a folder there")
+        for name, folder in there.items():
+            results = measured(name, folder, given, keep)
+            gaps = comparison.sentences(comparison.paired(results))
+            text += [f"\n## {name} ({asdict(WORKS[name])})\n", comparison.speeds(results), "", gaps]
+            text += shares(results, most, model)
+    out.with_suffix(".md").write_text("\n".join(text) + "\n", encoding="utf-8")
+    print("\n".join(text))
+
+
+if __name__ == "__main__":
+    main()
