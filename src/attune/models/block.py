@@ -6,7 +6,6 @@ one place.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import GELUActivation
 
+from attune import machine
 from attune.models.kernels import plain
 from attune.models.kernels.draws import Draw
 from attune.models.stream import Plan
@@ -25,12 +25,10 @@ from attune.models.stream import Plan
 @cache
 def compiled() -> ModuleType | None:
     """The parts on compiled kernels; None where numba is missing, or ATTUNE_KERNELS=0 turns them off."""
-    if os.environ.get("ATTUNE_KERNELS", "1") == "0":
+    if machine.kernels() != "on":
         return None
-    try:
-        from attune.models.kernels import fused
-    except ImportError:
-        return None
+    from attune.models.kernels import fused
+
     return fused
 
 
