@@ -120,7 +120,9 @@ def test_other_kernels_answer_than_train(checkpoints, monkeypatch):
     called = []
     for module in (inference, fused):
         real = module.share
-        monkeypatch.setattr(module, "share", lambda kernel, *_, real=real: (called.append(kernel), real(kernel, *_)))
+        monkeypatch.setattr(
+            module, "share", lambda kernel, *_, real=real: (called.append(kernel), real(kernel, *_))
+        )
     backbone = load.backbone(checkpoints("bert"), "classification", ["a", "b"], seed=3)
     stream = Stream.of([np.arange(5, 12), np.arange(5, 9)])
     backbone.model.eval()
@@ -146,7 +148,9 @@ def test_a_model_answers_the_same_with_and_without_the_kernels(checkpoints, fami
         for parts in (fused, None):
             monkeypatch.setattr(block, "compiled", lambda parts=parts: parts)
             with torch.inference_mode():
-                seen.append(torch.cat([backbone.hidden(stream, wanted).flatten(), *backbone.classify(stream)]))
+                seen.append(
+                    torch.cat([backbone.hidden(stream, wanted).flatten(), *backbone.classify(stream)])
+                )
         torch.testing.assert_close(*seen, atol=1e-5, rtol=1e-5)
     assert all(torch.equal(weight, before[name]) for name, weight in backbone.model.state_dict().items())
 

@@ -31,7 +31,9 @@ def test_two_hyper_threads_are_one_core_and_affinity_counts(system, monkeypatch)
     assert machine.cores() == 2
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3})
     assert machine.cores() == 1
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))  # four of which the system says nothing
+    monkeypatch.setattr(
+        os, "sched_getaffinity", lambda _: set(range(8))
+    )  # four of which the system says nothing
     assert machine.cores() == 6
 
 
@@ -79,7 +81,11 @@ def test_a_run_goes_on_with_the_threads_it_began_with(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 3)
     before, folder = torch.get_num_threads(), RunDir(tmp_path)
     try:
-        for held, told, now in ((before, "", before), (3, "3 threads, as", 3), (4, "began with 4 threads", before)):
+        for held, told, now in (
+            (before, "", before),
+            (3, "3 threads, as", 3),
+            (4, "began with 4 threads", before),
+        ):
             torch.set_num_threads(before)
             folder.write("environment.json", {"threads": held})
             assert told in run.hold_threads(folder)

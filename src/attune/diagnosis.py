@@ -67,7 +67,9 @@ def _machine() -> Iterator[Finding]:
 
 def _kernels() -> Finding:
     found = machine.kernels()
-    return Finding("kernels", True, found if found == "on" else f"{found}; training on a CPU is slower without")
+    return Finding(
+        "kernels", True, found if found == "on" else f"{found}; training on a CPU is slower without"
+    )
 
 
 def _starter() -> Finding:

@@ -6,6 +6,8 @@ the two products of a feed-forward exist for a few rows at a time, in one buffer
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,8 @@ NOTHING = Draw(0.0, 0)
 
 def attention(q: Tensor, k: Tensor, v: Tensor, plan: Plan, width: int) -> Tensor:
     """Attention inside each sequence: q [Q, H], k and v [T, H] to [Q, H], with heads of `width` columns."""
-    mixed: Tensor = fused.Attention.apply(q, k, v, plan, q.shape[1] // width, width**-0.5, NOTHING)
+    function: Any = fused.Attention  # torch gives `apply` no types
+    mixed: Tensor = function.apply(q, k, v, plan, q.shape[1] // width, width**-0.5, NOTHING)
     return mixed
 
 

@@ -30,7 +30,8 @@ instructions: Callable[[Callable[..., Any]], Any] = (
 def kernel(function: Callable[..., None]) -> Any:
     """A kernel that works without the lock of the interpreter; compiled at the first call, then kept on disk."""
     made = numba.njit(nogil=True, fastmath=REORDER, error_model="numpy")(function)
-    with contextlib.suppress(RuntimeError):  # neither beside the source nor in the user's cache may be written
+    # numba refuses where it may write neither beside the source nor in the user's cache
+    with contextlib.suppress(RuntimeError):
         made.enable_caching()
     return made
 
