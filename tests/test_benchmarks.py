@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import comparison
+import inference
 import numpy as np
 import pytest
 import threads
@@ -142,11 +143,13 @@ def test_busy_processes_end_with_the_measurement():
 
 
 def test_texts_a_second_and_ratios_are_compared_turn_by_turn():
-    inference = load("inference")
     results = [
         {"system": system, "turn": turn, "clock_s": seconds, "cpu_s": seconds / 2, "labels": labels}
         for turn in range(3)
-        for system, seconds, labels in (("attune", 1.0 + turn, ["a", "b"]), ("pipeline", 3.0 * (1 + turn), ["a", "c"]))
+        for system, seconds, labels in (
+            ("attune", 1.0 + turn, ["a", "b"]),
+            ("pipeline", 3.0 * (1 + turn), ["a", "c"]),
+        )
     ]
     found = inference.summary(results, 2)
     assert found["attune"]["same_labels"] == 1.0
