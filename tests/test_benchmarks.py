@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import comparison
+import inference
 import numpy as np
 import pytest
 import threads
@@ -139,3 +140,24 @@ def test_busy_processes_end_with_the_measurement():
         assert len(set(own.children()) - before) == 2
         raise RuntimeError
     assert set(own.children()) == before
+
+
+def test_texts_a_second_and_ratios_are_compared_turn_by_turn():
+    results = [
+        {"system": system, "turn": turn, "clock_s": seconds, "cpu_s": seconds / 2, "labels": labels}
+        for turn in range(3)
+        for system, seconds, labels in (
+            ("attune", 1.0 + turn, ["a", "b"]),
+            ("pipeline", 3.0 * (1 + turn), ["a", "c"]),
+        )
+    ]
+    found = inference.summary(results, 2)
+    assert found["attune"]["same_labels"] == 1.0
+    assert found["pipeline"] == {
+        "texts_per_s": pytest.approx(2 / 6),
+        "texts_per_cpu_s": pytest.approx(2 / 3),
+        "attune_faster_clock": pytest.approx(3.0),
+        "attune_faster_cpu": pytest.approx(3.0),
+        "same_labels": 0.5,
+    }
+    assert "| pipeline | 0 | 1 | 3.00 x | 3.00 x | 50.00% |" in inference.table(found)

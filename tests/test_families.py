@@ -116,6 +116,18 @@ def test_answers_and_gradients_equal_padded_eager_transformers(pair, lengths):
         same_gradient(parameter.grad, theirs[name].grad, name)
 
 
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+def test_without_a_gradient_the_answers_are_the_same(pair, lengths):
+    """In eval mode other kernels answer than those that train."""
+    flat, padded, head = pair
+    flat.model.eval()
+    sequences = sequences_of(lengths)
+    with torch.inference_mode():
+        found = answers(flat, head, Stream.of(sequences))
+        expected = expected_answers(padded, head, sequences)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
 def test_the_order_of_the_sequences_changes_nothing(pair):
     flat, _, head = pair
     flat.model.eval()

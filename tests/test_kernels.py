@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from attune.models import block, load
-from attune.models.kernels import draws, fused, plain, rowwise, scalars, threads
+from attune.models.kernels import draws, fused, inference, plain, rowwise, scalars, threads
 from attune.models.kernels.draws import Draw
 from attune.models.stream import Stream, plan
 
@@ -109,11 +109,68 @@ def test_the_kernels_are_what_a_training_step_runs(checkpoints, monkeypatch):
     backbone = load.backbone(checkpoints("bert"), "classification", ["a", "b"], seed=3)
     stream = Stream.of([np.arange(5, 12), np.arange(5, 9)])
     backbone.model.eval()
-    backbone.classify(stream)
+    backbone.classify(stream)  # with a gradient but without training: attribution asks so, of plain torch
     assert not called
     backbone.model.train()
     backbone.classify(stream).sum().backward()
     assert {rowwise.add_norm, rowwise.add_norm_backward, rowwise.gelu, rowwise.gelu_backward} == set(called)
+
+
+def test_other_kernels_answer_than_train(checkpoints, monkeypatch):
+    called = []
+    for module in (inference, fused):
+        real = module.share
+        monkeypatch.setattr(
+            module, "share", lambda kernel, *_, real=real: (called.append(kernel), real(kernel, *_))
+        )
+    backbone = load.backbone(checkpoints("bert"), "classification", ["a", "b"], seed=3)
+    stream = Stream.of([np.arange(5, 12), np.arange(5, 9)])
+    backbone.model.eval()
+    with torch.inference_mode():
+        backbone.classify(stream)
+    assert set(called) == {rowwise.add_norm_in_place, rowwise.gelu_in_place}
+    called.clear()
+    backbone.model.train()
+    with torch.no_grad():
+        backbone.classify(stream)  # dropout is still asked for
+    assert set(called) == {rowwise.add_norm, rowwise.gelu}
+
+
+@pytest.mark.parametrize("family", POST_NORM)
+def test_a_model_answers_the_same_with_and_without_the_kernels(checkpoints, family, monkeypatch):
+    monkeypatch.setattr(inference, "ROWS", 8)
+    backbone = load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3)
+    backbone.model.eval()
+    before = {name: weight.clone() for name, weight in backbone.model.state_dict().items()}
+    stream = Stream.of([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)])
+    for wanted in (torch.arange(30), torch.tensor([0, 3, 9, 29])):
+        seen = []
+        for parts in (fused, None):
+            monkeypatch.setattr(block, "compiled", lambda parts=parts: parts)
+            with torch.inference_mode():
+                seen.append(
+                    torch.cat([backbone.hidden(stream, wanted).flatten(), *backbone.classify(stream)])
+                )
+        torch.testing.assert_close(*seen, atol=1e-5, rtol=1e-5)
+    assert all(torch.equal(weight, before[name]) for name, weight in backbone.model.state_dict().items())
+
+
+@pytest.mark.parametrize("rows", [1, 33, 70])
+def test_the_parts_that_answer_are_those_of_torch_in_double_precision(rows, monkeypatch):
+    monkeypatch.setattr(inference, "ROWS", 32)
+    torch.manual_seed(rows)
+    up, down, norm = torch.nn.Linear(24, 40), torch.nn.Linear(40, 24), torch.nn.LayerNorm(24, eps=1e-12)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    x, residual = torch.randn(rows, 24), torch.randn(rows, 48)[:, ::2]
+    with torch.inference_mode():
+        fed = inference.feed_forward(x, up, down)
+        normed = inference.add_norm(fed.clone(), down.bias, residual, norm)
+        up, down, norm = up.double(), down.double(), norm.double()
+        wide = torch.nn.functional.gelu(up(x.double()))
+        expected = norm(down(wide) + residual)
+    torch.testing.assert_close(fed.double(), wide @ down.weight.t(), atol=2e-5, rtol=2e-5)
+    torch.testing.assert_close(normed.double(), expected, atol=2e-5, rtol=2e-5)
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu_new", "silu"])

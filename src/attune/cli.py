@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from attune import machine
 from attune.errors import AttuneError
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ INTERRUPTED = 130
 
 def _told_version(asked: bool) -> None:
     if asked:
-        from attune import machine
-
         typer.echo(f"attune {machine.version()}")
         raise typer.Exit
 
@@ -132,6 +131,8 @@ def resume(name: RunName, quiet: Quiet = False, as_json: Json = False) -> None:
 
         ready, folder = run.reopen(name)
         screen.say(f"attune resume {folder.path}")
+        if told := run.hold_threads(folder):
+            screen.say(f"  {told}")
         _follow(screen, run.train(ready, folder), str(folder.path), ready.task.shown)
         screen.results(folder)
 
@@ -259,6 +260,9 @@ def main() -> NoReturn:
     """The `attune` command."""
     # Threads that spin while they wait starve any other process: two trainings at once would both crawl.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # torch counts hyper-threads, and all cores of a container's host. By topology, not by a trial: the number of
+    # threads decides the last bits of sums, so it must be the same tomorrow.
+    os.environ.setdefault("OMP_NUM_THREADS", str(machine.cores()))
     app()
     raise AssertionError("typer always exits")
 

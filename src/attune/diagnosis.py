@@ -33,7 +33,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything that was looked at, in order."""
-    return [*_versions(), *_machine(), _starter(), _smoke()]
+    return [*_versions(), *_machine(), _kernels(), _starter(), _smoke()]
 
 
 def _versions() -> Iterator[Finding]:
@@ -62,6 +62,13 @@ def _machine() -> Iterator[Finding]:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     yield Finding(
         "disk", free >= FREE_GIB, f"{free:.0f} GiB free here", f"Free {FREE_GIB} GiB, or use --out elsewhere"
+    )
+
+
+def _kernels() -> Finding:
+    found = machine.kernels()
+    return Finding(
+        "kernels", True, found if found == "on" else f"{found}; training on a CPU is slower without"
     )
 
 

@@ -7,17 +7,24 @@ import platform
 import resource
 import socket
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+SYSTEM = Path("/sys")  # where Linux tells of processors and control groups
+
 
 def version() -> str:
     """attune's own version."""
+    return _version_of("attune-nlp") or "0 (not installed)"
+
+
+def _version_of(package: str) -> str | None:
     try:
-        return metadata.version("attune-nlp")
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "0 (not installed)"
+        return None
 
 
 def host() -> str:
@@ -86,6 +93,43 @@ def alive(pid: int, began: float) -> bool:
         return False
 
 
+def cores() -> int:
+    """Physical cores that this process may use, by its affinity and a container's quota; how many threads pay."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return max(1, min([len({_core_of(number) for number in allowed}), *_quotas()]))
+
+
+def _core_of(number: int) -> str:
+    """The logical processors that share the core of this one: two hyper-threads give the same."""
+    try:
+        return (SYSTEM / f"devices/system/cpu/cpu{number}/topology/thread_siblings_list").read_text()
+    except OSError:
+        return str(number)
+
+
+def _quotas() -> Iterator[int]:
+    """Whole cores that the control groups admit, of version 2 and of version 1, where they set a limit."""
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        try:
+            words = [word for name in names for word in (SYSTEM / "fs/cgroup" / name).read_text().split()]
+            quota, period = map(int, words)
+        except (OSError, ValueError):  # no such file, or the word `max`
+            continue
+        if quota > 0:  # version 1 says -1 where there is none
+            yield quota // period
+
+
+def kernels() -> str:
+    """Whether the compiled kernels are there to be used, `on`, or why not."""
+    if os.environ.get("ATTUNE_KERNELS", "1") == "0":
+        return "off: ATTUNE_KERNELS=0"
+    try:
+        import numba  # noqa: F401 - installed is not enough: it refuses a NumPy that it does not know
+    except ImportError as error:
+        return f"off: {error}"
+    return "on"
+
+
 def environment(seed: int) -> dict[str, Any]:
     """environment.json: versions and hardware that a number depends on."""
     import torch
@@ -95,9 +139,11 @@ def environment(seed: int) -> dict[str, Any]:
         "attune": version(),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in names},
+        "numba": _version_of("numba"),
+        "kernels": kernels(),
         "platform": platform.platform(),
         "cpu": cpu(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "memory_gib": memory_gib(),
         "device": "cpu",

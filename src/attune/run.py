@@ -85,6 +85,19 @@ def fitting(ready: Prepared, store: Any) -> Fit:
     return Fit(learner, ready.features["train"], ready.features["valid"], ready.gold["valid"], knobs, store)
 
 
+def hold_threads(run: RunDir) -> str:
+    """Takes as many threads as the run began with, which its last bits depend on; a sentence where it cannot."""
+    import torch
+
+    before, now = run.read("environment.json")["threads"], torch.get_num_threads()
+    if before == now:
+        return ""
+    if before > machine.cores():
+        return f"the run began with {before} threads and goes on with {now}: its weights may differ in the last bits"
+    torch.set_num_threads(before)
+    return f"{before} threads, as when the run began"
+
+
 def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
     """Trains, measures once on the test rows, stores, checks and reports; yields what happens.
 

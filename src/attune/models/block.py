@@ -6,7 +6,6 @@ one place.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import GELUActivation
 
+from attune import machine
 from attune.models.kernels import plain
 from attune.models.kernels.draws import Draw
 from attune.models.stream import Plan
@@ -25,12 +25,10 @@ from attune.models.stream import Plan
 @cache
 def compiled() -> ModuleType | None:
     """The parts on compiled kernels; None where numba is missing, or ATTUNE_KERNELS=0 turns them off."""
-    if os.environ.get("ATTUNE_KERNELS", "1") == "0":
+    if machine.kernels() != "on":
         return None
-    try:
-        from attune.models.kernels import fused
-    except ImportError:
-        return None
+    from attune.models.kernels import fused
+
     return fused
 
 
@@ -64,6 +62,8 @@ class Block:
     def _layer(self, asked: Tensor, states: Tensor, plan: Plan) -> Tensor:
         draws = tuple(Draw.of(dropout.p if dropout.training else 0.0) for dropout in self.dropouts)
         if self._fits(states):
+            if not torch.is_grad_enabled() and not any(draw.p for draw in draws):
+                return self._answered(asked, states, plan)
             return self._fused(compiled(), asked, states, plan, draws)
         on_weights, on_out, on_down = draws
         q, k, v = (
@@ -93,13 +93,27 @@ class Block:
         )
         return made
 
+    def _answered(self, asked: Tensor, states: Tensor, plan: Plan) -> Tensor:
+        from attune.models.kernels import inference
+
+        q, k, v = (
+            torch.addmm(layer.bias, source, layer.weight.t())
+            for layer, source in ((self.query, asked), (self.key, states), (self.value, states))
+        )
+        mixed = inference.attention(q, k, v, plan, self.width) @ self.out.weight.t()
+        asked = inference.add_norm(mixed, self.out.bias, asked, self.attention_norm)
+        fed = inference.feed_forward(asked, self.up, self.down)
+        return inference.add_norm(fed, self.down.bias, asked, self.norm)
+
     def _fits(self, states: Tensor) -> bool:
-        """True where the compiled kernels do what the modules would: training in float32 on a CPU."""
+        """True where the compiled kernels do what the modules would: in float32 on a CPU, training or answering.
+
+        A gradient without training is attribution's, which asks for no weight's.
+        """
         return (
             states.device.type == "cpu"
             and states.dtype == torch.float32
-            and torch.is_grad_enabled()
-            and self.dropouts[0].training
+            and (self.dropouts[0].training or not torch.is_grad_enabled())
             and self._is_gelu()
             and all(type(part) is nn.Linear and part.bias is not None for part in self._linears())
             and compiled() is not None

@@ -20,7 +20,7 @@ from attune.training.events import Evaluated, Evaluating, Event, Finished, Saved
 from attune.training.schedule import factor
 from attune.training.update import Learner, update
 
-EVALUATION_TOKENS = 8192  # in one forward pass of an evaluation
+EVALUATION_TOKENS = 2048  # in one forward pass of an evaluation: see decision 006
 GRANULE = 64  # evaluation batches between two chances to leave
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from attune.models.kernels.scalars import F, exp, kept, kernel, largest, row_key, scalar
+from attune.models.kernels.scalars import F, U, exp, kept, kernel, largest, row_key, scalar
 from attune.models.kernels.tiles import COLUMNS, add_product, add_turned
 
 TILE = 16  # queries at a time
@@ -67,8 +67,12 @@ def _soften(w: Any, keys: Any, full: Any, key: Any, drop: Any, scale: Any) -> An
         w[j] = exp(w[j] - top)
         total += w[j]
     inverse = F(1) / total * scale
-    for j in range(keys):
-        w[j] = w[j] * kept(key, j, drop, inverse)
+    if drop == U(0):  # nothing is dropped, so no numbers are drawn: all that an answering model does
+        for j in range(keys):
+            w[j] = w[j] * inverse
+    else:
+        for j in range(keys):
+            w[j] = w[j] * kept(key, j, drop, inverse)
     for j in range(keys, full):
         w[j] = F(0)
     return top + np.log(total)

@@ -1,5 +1,7 @@
 """Compiled kernels over rows: LayerNorm of a sum with dropout in it, and GELU with its bias.
 
+Those that are named `in_place` are for models that only answer.
+
 Sums over rows are made in pieces of CHUNK rows, so that no number of threads changes a bit. A loop writes to few
 arrays: LLVM compares the places of all pairs before it uses vector code, and at more than eight pairs it gives up.
 """
@@ -79,6 +81,26 @@ def add_norm_backward(begin: Any, end: Any, g: Any, normed: Any, deviation: Any,
 
 
 @kernel
+def add_norm_in_place(begin: Any, end: Any, x: Any, bias: Any, residual: Any, weight: Any, shift: Any,
+                      epsilon: Any) -> None:  # fmt: skip
+    """x becomes norm(x + bias + residual), for rows begin to end: `add_norm` where nothing learns or is dropped."""
+    width = x.shape[1]
+    for t in range(begin, end):
+        x_t, r_t = x[t], residual[t]
+        total, squares = F(0), F(0)
+        for j in range(width):
+            value = x_t[j] + bias[j] + r_t[j]
+            x_t[j] = value
+            total += value
+        mean = total / F(width)
+        for j in range(width):
+            squares += (x_t[j] - mean) * (x_t[j] - mean)
+        inverse = F(1) / np.sqrt(squares / F(width) + epsilon)
+        for j in range(width):
+            x_t[j] = (x_t[j] - mean) * inverse * weight[j] + shift[j]
+
+
+@kernel
 def gelu(begin: Any, end: Any, x: Any, bias: Any, out: Any) -> None:
     """Writes the GELU of x + bias into out, for rows begin to end, with the exact error function."""
     for t in range(begin, end):
@@ -86,6 +108,16 @@ def gelu(begin: Any, end: Any, x: Any, bias: Any, out: Any) -> None:
         for j in range(x.shape[1]):
             value = x_t[j] + bias[j]
             o_t[j] = value * F(0.5) * (F(1) + erf(value * ROOT_HALF))
+
+
+@kernel
+def gelu_in_place(begin: Any, end: Any, x: Any, bias: Any) -> None:
+    """x becomes the GELU of x + bias, for rows begin to end; LLVM would not trust `gelu` with out = x."""
+    for t in range(begin, end):
+        x_t = x[t]
+        for j in range(x.shape[1]):
+            value = x_t[j] + bias[j]
+            x_t[j] = value * F(0.5) * (F(1) + erf(value * ROOT_HALF))
 
 
 @kernel

@@ -6,6 +6,7 @@ A mask of dropout is never stored: `mix` of (seed, row, column) makes it, and ma
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +29,11 @@ instructions: Callable[[Callable[..., Any]], Any] = (
 
 def kernel(function: Callable[..., None]) -> Any:
     """A kernel that works without the lock of the interpreter; compiled at the first call, then kept on disk."""
-    return numba.njit(nogil=True, cache=True, fastmath=REORDER, error_model="numpy")(function)
+    made = numba.njit(nogil=True, fastmath=REORDER, error_model="numpy")(function)
+    # numba refuses where it may write neither beside the source nor in the user's cache
+    with contextlib.suppress(RuntimeError):
+        made.enable_caching()
+    return made
 
 
 def scalar(function: Callable[..., Any]) -> Any:

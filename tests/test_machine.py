@@ -1,0 +1,110 @@
+"""The machine: which cores a process may use, whether the kernels are on, what a run remembers of both."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from attune import machine, run
+from attune.models.kernels import scalars
+from attune.rundir import RunDir
+
+
+@pytest.fixture
+def system(tmp_path, monkeypatch):
+    """Four logical processors, two to a core, and control groups without a limit."""
+    for number in range(4):
+        folder = tmp_path / f"devices/system/cpu/cpu{number}/topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{number // 2 * 2}-{number // 2 * 2 + 1}\n")
+    (tmp_path / "fs/cgroup/cpu").mkdir(parents=True)
+    monkeypatch.setattr(machine, "SYSTEM", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    return tmp_path
+
+
+def test_two_hyper_threads_are_one_core_and_affinity_counts(system, monkeypatch):
+    assert machine.cores() == 2
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3})
+    assert machine.cores() == 1
+    monkeypatch.setattr(
+        os, "sched_getaffinity", lambda _: set(range(8))
+    )  # four of which the system says nothing
+    assert machine.cores() == 6
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "100000 100000"}, 1),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "max 100000"}, 2),
+        ({"cpu.max": "6400000 100000"}, 2),
+        ({"cpu/cpu.cfs_quota_us": "150000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 2),
+    ],
+)
+def test_a_quota_of_the_container_counts(system, files, expected):
+    for name, text in files.items():
+        (system / "fs/cgroup" / name).write_text(text + "\n")
+    assert machine.cores() == expected
+
+
+def test_the_command_starts_with_as_many_threads_as_there_are_cores_unless_told():
+    code = "import os; from attune import cli; cli.app = lambda: print(os.environ['OMP_NUM_THREADS']); cli.main()"
+    for told in ("", "7"):
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+        environment |= {"OMP_NUM_THREADS": told} if told else {}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+        )
+        assert done.stdout.strip() == (told or str(machine.cores()))
+
+
+def test_the_environment_names_numba_and_whether_the_kernels_are_on(monkeypatch):
+    found = machine.environment(3)
+    assert found["kernels"] == "on"
+    assert found["numba"] is not None
+    assert found["cores"] == machine.cores()
+    monkeypatch.setenv("ATTUNE_KERNELS", "0")
+    assert machine.environment(3)["kernels"] == "off: ATTUNE_KERNELS=0"
+    monkeypatch.setenv("ATTUNE_KERNELS", "1")
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert machine.kernels().startswith("off: import of numba halted")
+
+
+def test_a_run_goes_on_with_the_threads_it_began_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 3)
+    before, folder = torch.get_num_threads(), RunDir(tmp_path)
+    try:
+        for held, told, now in (
+            (before, "", before),
+            (3, "3 threads, as", 3),
+            (4, "began with 4 threads", before),
+        ):
+            torch.set_num_threads(before)
+            folder.write("environment.json", {"threads": held})
+            assert told in run.hold_threads(folder)
+            assert torch.get_num_threads() == now
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_where_nothing_can_be_cached_kernels_compile_all_the_same(monkeypatch):
+    from numba.core import caching
+
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+
+    def twice(x):
+        x[0] *= 2
+
+    kernel = scalars.kernel(twice)
+    import numpy as np
+
+    x = np.ones(1)
+    kernel(x)
+    assert x[0] == 2
