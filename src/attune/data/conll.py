@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from attune.data.looks import known_name
 from attune.data.problems import count, listed, shown
@@ -89,7 +90,7 @@ def parse(text: str, name: str) -> Content:
     columns = _columns(blocks, width)
     if columns[0] == "id":
         _drop_made(blocks, name, notes)
-    cells = {
+    cells: dict[str, list[Any]] = {
         column: [[fields[at] for fields in b.fields] for b in blocks] for at, column in enumerate(columns)
     }
     cells.pop("id", None)
