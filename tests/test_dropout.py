@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from attune.models import load
 from attune.models.stream import Stream
 
-DRAWS = 1500
+DRAWS = 1000
 LENGTHS = (9, 7, 7, 4, 2)
 LABELS = torch.tensor([0, 1, 1, 0, 1])
 
@@ -48,7 +48,9 @@ def test_gradients_under_dropout_have_the_mean_and_the_variance_that_transformer
 
     found = []
     for each, loss in ((ours, of_stream), (plain, of_batch)):
-        assert any(part.p > 0 for part in each.model.modules() if isinstance(part, torch.nn.Dropout))
+        # what torch drops on both sides would hide what the layers drop
+        each.model.bert.embeddings.dropout.p = each.model.dropout.p = 0.0
+        assert all(block.dropouts[place].p == 0.1 for block in ours.layers for place in range(3))
         each.model.train()
         found.append(moments(each.model, loss))
     one, other = found
