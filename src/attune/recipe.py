@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 Text = Annotated[str, StringConstraints(strict=True)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -91,6 +100,57 @@ class ModelSection(Section):
     )
 
 
+def of_methods(default: Any, *methods: str, description: str) -> Any:
+    """A knob that only some methods use."""
+    extra: dict[str, Any] = {"methods": list(methods)}
+    return Field(default, description=f"{'/'.join(methods)}: {description}", json_schema_extra=extra)
+
+
+class MethodSection(Section):
+    """Which of the weights are trained; new heads always are."""
+
+    name: Literal["full", "lora", "last", "head"] = Field(
+        "full",
+        description="full: all weights; lora: low-rank matrices beside frozen ones; last: the last layers and "
+        "the head; head: the head alone (frozen layers run without dropout)",
+    )
+    layers: Count = of_methods(2, "last", description="how many layers are trained, counted from the head")
+    rank: Count = of_methods(8, "lora", description="rank of the matrices that are added")
+    alpha: Annotated[float, Field(gt=0)] = of_methods(
+        16.0, "lora", description="what is added is multiplied by alpha / rank"
+    )
+    dropout: Share = of_methods(
+        0.0, "lora", description="share of the input of what is added that is dropped"
+    )
+    targets: Literal["auto", "all-linear"] = of_methods(
+        "auto",
+        "lora",
+        description="which matrices of the layers get one; auto: of queries and values; all-linear: all",
+    )
+    cache: Literal["auto", "off"] = of_methods(
+        "auto",
+        "last",
+        "head",
+        description="auto: what leaves the frozen layers is computed once and kept, in memory up to 1 GiB a split, "
+        "else in a file in the run folder; off: computed at every step; the result is the same",
+    )
+
+    @field_validator("layers", "rank", "alpha", "dropout", "targets", "cache", mode="after")
+    @classmethod
+    def _is_used(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[str(info.field_name)]
+        assert isinstance(field.json_schema_extra, dict)
+        methods, chosen = field.json_schema_extra["methods"], info.data.get("name")
+        assert isinstance(methods, list)
+        # a knob at its default is what every recipe of a run folder holds
+        if chosen is not None and chosen not in methods and value != field.default:
+            fix = f"Leave it out, or set method.name={methods[0]}"
+            raise PydanticCustomError(
+                "unused", "method.name={name} does not use it", {"name": chosen, "fix": fix}
+            )
+        return value
+
+
 class TrainSection(Section):
     """How it is trained."""
 
@@ -107,7 +167,9 @@ class TrainSection(Section):
         description="tokens in one forward pass; lower it when memory runs out, the result stays the same",
     )
     lr: Annotated[float, Field(gt=0, le=1)] | Auto = Field(
-        "auto", description="peak learning rate; auto: 1e-4 for models up to 512 units wide, else 3e-5"
+        "auto",
+        description="peak learning rate; auto: 1e-4 for models up to 512 units wide, else 3e-5; ten times that "
+        "for lora and head",
     )
     schedule: Literal["linear", "cosine", "constant", "inverse_sqrt"] = Field(
         "linear", description="how the learning rate falls after the warm-up"
@@ -137,6 +199,7 @@ class Recipe(Section):
     task: TaskSection = TaskSection()
     data: DataSection
     model: ModelSection = ModelSection()
+    method: MethodSection = MethodSection()
     train: TrainSection = TrainSection()
 
     def updated(self, section: str, **knobs: Any) -> Recipe:

@@ -31,6 +31,10 @@ ALIASES = {
     "warmup_ratio": "warmup",
     "max_grad_norm": "clip",
     "early_stopping_patience": "patience",
+    "lora_r": "rank",
+    "lora_alpha": "alpha",
+    "lora_dropout": "dropout",
+    "target_modules": "targets",
 }
 
 # what is said most often has a short name on the command line and in Python
@@ -209,6 +213,8 @@ def _problem(detail: dict[str, Any], places: dict[tuple[str, ...], str]) -> Prob
         return Problem(where, "must be given", fix=knobs().get(dotted, ("", None))[0])
     if detail["type"] == "value_error":  # a rule over several knobs of a section, in our own words
         return Problem(where, str(detail["ctx"]["error"]))
+    if detail["type"] == "unused":  # a knob of another method
+        return Problem(where, detail["msg"], repr(detail["input"]), detail["ctx"]["fix"])
     text = detail["msg"][0].lower() + detail["msg"][1:]
     return Problem(where, text, repr(detail["input"]), knobs().get(dotted, ("", None))[0])
 

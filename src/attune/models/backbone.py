@@ -8,7 +8,8 @@ saved as they are.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,9 +27,41 @@ class Backbone(ABC):
     B sequences, T tokens, W wanted positions, H units, C labels.
     """
 
+    keeps: ClassVar[bool] = False  # whether a stream may bring what leaves the frozen layers
+    lowest: int = (
+        0  # the first layer that is trained; the words and all below it are frozen where it is not 0
+    )
+    awake: Sequence[nn.Module] = ()  # the only parts that are trained, where others are frozen
+    wrapped: Any = None  # PEFT's view of the model, where it has added to it
+
     def __init__(self, model: PreTrainedModel) -> None:
         self.model: Any = model
         self.base: Any = model.base_model
+
+    @abstractmethod
+    def tower(self) -> list[Any]:
+        """transformers' layers, from the one that is next to the words up to the one that the head reads."""
+
+    def ends(self) -> list[nn.Module]:
+        """What of the base comes after the last layer, such as a norm, and is no part of the head."""
+        return []
+
+    def head(self) -> dict[str, nn.Module]:
+        """The modules of the head by name: all that has weights outside the base, and the base's pooler."""
+        if self.base is self.model:
+            return {}
+        own = ((name, part) for name, part in self.model.named_children() if part is not self.base)
+        found = {name: part for name, part in own if any(True for _ in part.parameters())}
+        pooler = getattr(self.base, "pooler", None)
+        return found if pooler is None else {f"{self.model.base_model_prefix}.pooler": pooler, **found}
+
+    def train(self) -> None:
+        """Turns dropout on, except in frozen layers: what leaves these is the same at every step."""
+        self.model.train()
+        if self.awake:
+            self.base.eval()
+            for part in self.awake:
+                part.train()
 
     @classmethod
     def note_of(cls, kind: str) -> str:
@@ -100,6 +133,38 @@ class Backbone(ABC):
         """The dropout that the head applies to its input, where it has one."""
         dropped: Tensor = getattr(self.model, "dropout", NOTHING)(hidden)
         return dropped
+
+
+class Layered(Backbone):
+    """A backbone whose layers attune runs one by one, so that it can begin above the frozen ones."""
+
+    keeps = True
+    layers: Sequence[Any]
+
+    def hidden(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
+        """The last hidden states [W, H]; the last layer is computed at the wanted positions only."""
+        known = stream.known
+        states = None if known is None else known.states
+        if states is None:
+            states = self.below(stream, wanted, vectors)
+            if known is not None:
+                known.states = states
+                known.wanted = wanted if self.lowest == len(self.layers) else None
+        return self.through(states, stream, wanted, range(self.lowest, len(self.layers)))
+
+    def below(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
+        """What enters the first trained layer, [T, H]; the result itself, [W, H], where no layer is trained."""
+        asks = vectors is not None and vectors.requires_grad
+        with torch.set_grad_enabled(torch.is_grad_enabled() and (asks or self.lowest == 0)):
+            return self.through(self.begin(stream, vectors), stream, wanted, range(self.lowest))
+
+    @abstractmethod
+    def begin(self, stream: Stream, vectors: Tensor | None) -> Tensor:
+        """The states [T, H] that enter the first layer."""
+
+    @abstractmethod
+    def through(self, states: Tensor, stream: Stream, wanted: Tensor, span: range) -> Tensor:
+        """What leaves these layers when `states` enter them: [T, H], after the last of all layers [W, H]."""
 
 
 def everywhere(stream: Stream) -> Tensor:

@@ -19,6 +19,14 @@ GROUP_COST = 1500
 CALL_COST = 80
 
 
+@dataclass
+class Known:
+    """A place for the states that leave the frozen layers: a backbone that finds none leaves its own here."""
+
+    states: Tensor | None = None  # [T, H]; where every layer is frozen, those at the wanted positions [W, H]
+    wanted: Tensor | None = None  # [W] then; None for every position
+
+
 @dataclass(frozen=True)
 class Stream:
     """Sequences end to end; any order is right, sorted by length is fastest."""
@@ -27,6 +35,7 @@ class Stream:
     positions: Tensor  # [T] int64, from 0 in each sequence
     kinds: Tensor | None  # [T] int64 token types, where the model has them
     lengths: tuple[int, ...]  # B lengths, their sum is T
+    known: Known | None = None  # what need not be computed again
 
     @staticmethod
     def of(sequences: Sequence[np.ndarray], kinds: Sequence[np.ndarray] | None = None) -> Stream:

@@ -97,6 +97,7 @@ def _facts(folder: Folder) -> list[dict[str, Any]]:
     cost = folder.details.get("cost") or {}
     facts = [
         ("Start", _start(folder.knob("model", "base")), ""),
+        ("Trained", (folder.details.get("method") or {}).get("sentence"), ""),
         ("Time", _known(cost.get("train_seconds", folder.run.get("seconds")), wording.duration), ""),
         (
             "Speed",

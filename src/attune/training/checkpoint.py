@@ -1,11 +1,13 @@
 """Checkpoints: written whole or not at all, verified when read, without pickle.
 
-A checkpoint holds weights, optimizer moments and the state of the loop. The order of the rows and the random
-numbers of dropout are functions of seed and step, so nothing else is needed to continue to the same bits.
+A checkpoint holds the weights that are trained, optimizer moments and the state of the loop. The order of the rows
+and the random numbers of dropout are functions of seed and step, and frozen weights are those of the model that was
+started from, which a digest of them proves; so nothing else is needed to continue to the same bits.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -42,12 +44,13 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._digest = ""  # of the frozen weights, made once
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> Path:
         """Writes a checkpoint and then removes the one before."""
         path = self.folder / f"{PREFIX}{state.step:08d}"
         with files.whole_folder(path) as partial:
-            _write(partial / "weights.safetensors", _weights(model))
+            self._write_weights(partial, model)
             _write(partial / "optimizer.safetensors", _moments(model, optimizer))
             value = {name: (None if _infinite(held) else held) for name, held in asdict(state).items()}
             (partial / "state.json").write_text(json.dumps(value, indent=1), encoding="utf-8")
@@ -60,7 +63,7 @@ class Store:
     def save_best(self, model: nn.Module) -> None:
         """Keeps these weights as the best ones."""
         with files.whole_folder(self.folder / "best") as partial:
-            _write(partial / "weights.safetensors", _weights(model))
+            self._write_weights(partial, model)
             _seal(partial)
 
     def load_best(self, model: nn.Module) -> None:
@@ -69,7 +72,34 @@ class Store:
         damage = verify(best)
         if damage:
             raise TrainingError(Problem(str(best), f"the best weights are damaged: {damage}"))
-        model.load_state_dict(load_file(best / "weights.safetensors"))
+        self._read_weights(best, model)
+
+    def _write_weights(self, folder: Path, model: nn.Module) -> None:
+        _write(folder / "weights.safetensors", _weights(model))
+        (folder / "frozen.txt").write_text(self._frozen(model), encoding="utf-8")
+
+    def _read_weights(self, folder: Path, model: nn.Module) -> None:
+        """Puts stored weights into the model.
+
+        Raises:
+            TrainingError: when the frozen ones are not those that they were trained with.
+        """
+        if (folder / "frozen.txt").read_text(encoding="utf-8") != self._frozen(model):
+            what = "the model that training began from is not what it was"
+            fix = "Restore it (model.base), or train anew"
+            raise TrainingError(Problem(str(folder), what, fix=fix))
+        lacking, unknown = model.load_state_dict(load_file(folder / "weights.safetensors"), strict=False)
+        assert not unknown and set(lacking) == _names(model, trained=False), (lacking, unknown)
+
+    def _frozen(self, model: nn.Module) -> str:
+        """The digest of the weights that are not trained."""
+        if not self._digest:
+            found, held = hashlib.sha256(), model.state_dict()
+            for name in sorted(_names(model, trained=False)):
+                found.update(name.encode())
+                found.update(held[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+            self._digest = found.hexdigest()
+        return self._digest
 
     def checkpoints(self) -> list[Path]:
         """The whole checkpoints, newest first."""
@@ -89,7 +119,7 @@ class Store:
             if damage:
                 damaged.append(Problem(str(path), f"the checkpoint is damaged: {damage}"))
                 continue
-            model.load_state_dict(load_file(path / "weights.safetensors"))
+            self._read_weights(path, model)
             _restore(model, optimizer, load_file(path / "optimizer.safetensors"))
             held = json.loads((path / "state.json").read_text(encoding="utf-8"))
             return State(**{name: value for name, value in held.items() if value is not None})
@@ -136,8 +166,19 @@ def _infinite(value: object) -> bool:
     return isinstance(value, float) and value in (float("inf"), float("-inf"))
 
 
+def _names(model: nn.Module, *, trained: bool) -> set[str]:
+    """The names in the state of a model of what is trained (buffers are), or of what is frozen."""
+    held = model.state_dict(keep_vars=True)
+    return {
+        name
+        for name, tensor in held.items()
+        if trained == (tensor.requires_grad or not isinstance(tensor, nn.Parameter))
+    }
+
+
 def _weights(model: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
+    held = model.state_dict()
+    return {name: held[name].contiguous().clone() for name in sorted(_names(model, trained=True))}
 
 
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -42,7 +42,7 @@ def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: floa
     Raises:
         TrainingError: when a loss or the gradient is not finite; the weights are as before the step.
     """
-    learner.model.model.train()
+    learner.model.train()
     learner.optimizer.zero_grad(set_to_none=True)
     total, tokens, seen = 0.0, 0, []
     for batch in batches:

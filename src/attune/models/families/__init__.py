@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from attune.models.backbone import Backbone
 from attune.models.families.decoders import Gpt2, Llama, Mistral
-from attune.models.families.encoder_decoders import T5, Bart, MBart
+from attune.models.families.encoder_decoders import Bart, MBart
 from attune.models.families.encoders import Albert, Bert, DistilBert, Electra, Roberta
 from attune.models.families.modernbert import ModernBert
 from attune.models.families.padded import MpNet, Padded, Untaught
+from attune.models.families.t5 import T5
 
 FAMILIES: dict[str, type[Backbone]] = {
     "bert": Bert,

@@ -43,9 +43,13 @@ class Decoder(Stack):
 class Gpt2(Decoder):
     """GPT-2: a table of positions, one product for queries, keys and values."""
 
-    def stack(self) -> list[Any]:
+    def tower(self) -> list[Any]:
         """The blocks."""
         return list(self.base.h)
+
+    def ends(self) -> list[Any]:
+        """The norm after the last block."""
+        return [self.base.ln_f]
 
     def parts(self, layer: Any) -> Layer:
         """A block in its parts."""
@@ -79,6 +83,9 @@ def _split(joint: Any, asked: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Ten
     if asked is seen:
         q, k, v = joint(seen).chunk(3, dim=-1)
         return q, k, v
+    if hasattr(joint, "base_layer"):  # an adapter adds to the product as a whole
+        _, k, v = joint(seen).chunk(3, dim=-1)
+        return joint(asked).chunk(3, dim=-1)[0], k, v
     width = joint.weight.shape[1] // 3
     k, v = torch.addmm(joint.bias[width:], seen, joint.weight[:, width:]).chunk(2, dim=-1)
     return torch.addmm(joint.bias[:width], asked, joint.weight[:, :width]), k, v
@@ -87,9 +94,13 @@ def _split(joint: Any, asked: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Ten
 class Llama(Decoder):
     """Llama, and Qwen2 and Qwen3, whose layers say themselves whether they have a window."""
 
-    def stack(self) -> list[Any]:
+    def tower(self) -> list[Any]:
         """The layers in use (modeling_llama.py:393)."""
         return list(self.base.layers[: self.base.config.num_hidden_layers])
+
+    def ends(self) -> list[Any]:
+        """The norm after the last layer."""
+        return [self.base.norm]
 
     def parts(self, layer: Any) -> Layer:
         """A layer in its parts; Qwen3 norms each head's queries and keys (modeling_qwen3.py:246)."""

@@ -1,4 +1,4 @@
-"""Encoder-decoders: BART and mBART, T5 and its kin (mT5, FLAN, UMT5).
+"""Encoder-decoders, and BART and mBART among them.
 
 `hidden` of a stream is the encoder's; given a target stream as well, it is the decoder's over that one. Their
 classification and question answering heads let the decoder read the text once more, shifted by one token, as
@@ -22,8 +22,6 @@ from attune.errors import Problem, RecipeError
 from attune.models.backbone import Backbone, everywhere, means
 from attune.models.layer import Attention, Layer, Seen
 from attune.models.stream import Sight, Stream, across, plan
-
-NO_LIMIT = 1_000_000  # tokens: relative positions know no end
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,10 @@ class EncoderDecoder(Backbone):
     def stack(self, half: Any) -> list[Layer]:
         """The layers of the encoder or the decoder, in parts."""
 
+    def modules(self, half: Any) -> list[Any]:
+        """transformers' layers of the encoder or the decoder."""
+        return list(half.layers)
+
     @abstractmethod
     def embed(self, half: Any, words: Tensor, stream: Stream) -> Tensor:
         """The first hidden states [T, H] of the encoder or the decoder, from word vectors [T, H]."""
@@ -73,6 +75,18 @@ class EncoderDecoder(Backbone):
     @abstractmethod
     def begins(self, stream: Stream) -> Tensor:
         """The tokens [B] with which the decoder begins when it reads the text once more."""
+
+    def tower(self) -> list[Any]:
+        """The encoder's layers, and on top of them the decoder's, where there is one."""
+        return [layer for half in self._halves() for layer in self.modules(half)]
+
+    def ends(self) -> list[Any]:
+        """The norm after the last layer, where there is one."""
+        last = self._halves()[-1]
+        return [part for name in ("layer_norm", "final_layer_norm") if (part := getattr(last, name, None))]
+
+    def _halves(self) -> list[Any]:
+        return [getattr(self.base, name) for name in ("encoder", "decoder") if hasattr(self.base, name)]
 
     def hidden(
         self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None, target: Stream | None = None
@@ -228,68 +242,3 @@ class MBart(Bart):
     def begins(self, stream: Stream) -> Tensor:
         """The last token of the text itself, its language (modeling_mbart.py:59)."""
         return stream.tokens[torch.from_numpy(stream.starts + np.asarray(stream.lengths) - 1)]
-
-
-class T5(EncoderDecoder):
-    """T5, mT5, FLAN, UMT5: positions are a bias on the scores, built once a batch for the longest sequence."""
-
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__(model)
-        if model.config.decoder_start_token_id is None:  # T5 begins with the padding token
-            model.config.decoder_start_token_id = model.config.pad_token_id
-
-    @classmethod
-    def positions_of(cls, config: Any) -> int:
-        """No end."""
-        return NO_LIMIT
-
-    def stack(self, half: Any) -> list[Layer]:
-        """The blocks, in parts."""
-        return [self.parts(block.layer) for block in half.block]
-
-    @staticmethod
-    def parts(sublayers: Any) -> Layer:
-        """A block in its parts."""
-
-        def attention(module: Any, sublayer: Any) -> Attention:
-            return Attention(
-                lambda asked, seen: (module.q(asked), module.k(seen), module.v(seen)),
-                lambda mixed: sublayer.dropout(module.o(mixed)),
-                module.key_value_proj_dim,
-                1.0,  # T5 does not scale its scores
-                lambda: module.dropout if module.training else 0.0,
-            )
-
-        own, feed = sublayers[0], sublayers[-1]
-        cross = sublayers[1] if len(sublayers) == 3 else None
-        return Layer(
-            attention(own.SelfAttention, own),
-            own.layer_norm,
-            lambda states: feed.dropout(feed.DenseReluDense(states)),
-            feed.layer_norm,
-            None if cross is None else attention(cross.EncDecAttention, cross),
-            None if cross is None else cross.layer_norm,
-        )
-
-    def embed(self, half: Any, words: Tensor, stream: Stream) -> Tensor:
-        """The word vectors."""
-        states: Tensor = half.dropout(words)
-        return states
-
-    def tables(self, half: Any, longest: int) -> Sequence[Tensor | None]:
-        """Layers share the first one's bias; in UMT5 each has its own (modeling_umt5.py:377)."""
-        made: list[Tensor | None] = []
-        for block in half.block:
-            attention = block.layer[0].SelfAttention
-            own = attention.has_relative_attention_bias
-            made.append(attention.compute_bias(longest, longest)[0] if own else made[-1])
-        return made
-
-    def norm(self, half: Any, states: Tensor) -> Tensor:
-        """The norm after the last block."""
-        normed: Tensor = half.dropout(half.final_layer_norm(states))
-        return normed
-
-    def begins(self, stream: Stream) -> Tensor:
-        """The configuration's start token (modeling_t5.py:618)."""
-        return torch.full((len(stream.lengths),), int(self.model.config.decoder_start_token_id))

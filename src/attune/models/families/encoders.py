@@ -13,19 +13,19 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from attune.models.backbone import Backbone
+from attune.models.backbone import Layered
 from attune.models.block import Block
 from attune.models.stream import Stream, plan
 
 NO_DROPOUT = nn.Dropout(0.0)  # where a family has none
 
 
-class Bert(Backbone):
+class Bert(Layered):
     """BERT, and what ELECTRA and RoBERTa share with it."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__(model)
-        self.layers = [self.block(layer) for layer in self.stack()]
+        self.layers = [self.block(layer) for layer in self.tower()]
 
     @classmethod
     def first_position(cls, config: Any) -> int:
@@ -37,15 +37,24 @@ class Bert(Backbone):
         """The rows of the position table that are in use."""
         return int(config.max_position_embeddings) - cls.first_position(config)
 
-    def hidden(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
-        """The last hidden states [W, H]; the last layer is computed at the wanted positions only."""
+    def begin(self, stream: Stream, vectors: Tensor | None) -> Tensor:
+        """The embeddings of all tokens."""
         words = self.word_vectors(stream) if vectors is None else vectors
-        states = self.embed(words[None], stream)[0]
+        return self.embed(words[None], stream)[0]
+
+    def through(self, states: Tensor, stream: Stream, wanted: Tensor, span: range) -> Tensor:
+        """Layer by layer; the last one at the wanted positions only."""
+        if not span:
+            return states
+        last = len(self.layers) - 1
         whole = plan(stream.lengths, device=states.device)
-        for layer in self.layers[:-1]:
-            states = layer(states, whole)
-        asked = plan(stream.lengths, np.asarray(wanted.cpu()), device=states.device)
-        return self.layers[-1].at(states, wanted, asked)
+        for number in span:
+            if number == last:
+                asked = plan(stream.lengths, np.asarray(wanted.cpu()), device=states.device)
+                states = self.layers[last].at(states, wanted, asked)
+            else:
+                states = self.layers[number](states, whole)
+        return states
 
     def embed(self, words: Tensor, stream: Stream) -> Tensor:
         """The first hidden states [1, T, H] from word vectors [1, T, E]."""
@@ -60,7 +69,7 @@ class Bert(Backbone):
         )
         return states
 
-    def stack(self) -> list[Any]:
+    def tower(self) -> list[Any]:
         """The layers in the order of their calls."""
         return list(self.base.encoder.layer)
 
@@ -117,7 +126,7 @@ class Albert(Bert):
         states: Tensor = self.base.encoder.embedding_hidden_mapping_in(super().embed(words, stream))
         return states
 
-    def stack(self) -> list[Any]:
+    def tower(self) -> list[Any]:
         """Groups are shared, so modules repeat (modeling_albert.py:236)."""
         config, groups = self.base.config, self.base.encoder.albert_layer_groups
         share = config.num_hidden_layers / config.num_hidden_groups
@@ -152,7 +161,7 @@ class DistilBert(Bert):
         )
         return states
 
-    def stack(self) -> list[Any]:
+    def tower(self) -> list[Any]:
         """The layers of the transformer."""
         return list(self.base.transformer.layer)
 

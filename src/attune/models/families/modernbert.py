@@ -19,9 +19,13 @@ from attune.models.stream import Sight, Stream
 class ModernBert(Stack):
     """ModernBERT; its heads have a layer of their own, and classify the first state or the mean."""
 
-    def stack(self) -> list[Any]:
+    def tower(self) -> list[Any]:
         """The layers."""
         return list(self.base.layers)
+
+    def ends(self) -> list[Any]:
+        """The norm after the last layer."""
+        return [self.base.final_norm]
 
     def parts(self, layer: Any) -> Layer:
         """A layer in its parts."""
@@ -50,7 +54,7 @@ class ModernBert(Stack):
         for kind in set(self.base.config.layer_types):
             cos, sin = self.base.rotary_emb(states[None], stream.positions[None], kind)
             turns[kind] = Rotary(cos[0], sin[0])
-        return [turns[layer.attention_type] for layer in self.stack()]
+        return [turns[layer.attention_type] for layer in self.tower()]
 
     def embed(self, words: Tensor, stream: Stream) -> Tensor:
         """Word vectors, normed."""
@@ -87,6 +91,9 @@ def _split(joint: Any, asked: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Ten
     if asked is seen:
         q, k, v = joint(seen).chunk(3, dim=-1)
         return q, k, v
+    if hasattr(joint, "base_layer"):  # an adapter adds to the product as a whole
+        _, k, v = joint(seen).chunk(3, dim=-1)
+        return joint(asked).chunk(3, dim=-1)[0], k, v
     width = joint.weight.shape[0] // 3
     parts = joint.weight.split([width, 2 * width])
     biases = (None, None) if joint.bias is None else joint.bias.split([width, 2 * width])

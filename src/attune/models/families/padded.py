@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attune.models.backbone import Backbone
 from attune.models.stream import Stream, near_equal, rectangle
@@ -32,6 +32,12 @@ class Part:
 
 class Padded(Backbone):
     """DeBERTa, and whatever else has the usual forward of transformers."""
+
+    def tower(self) -> list[Any]:
+        """The longest list of equal modules: every family keeps its layers in one; none where there is none."""
+        stacks = [list(part) for part in self.base.modules() if isinstance(part, nn.ModuleList)]
+        alike = [stack for stack in stacks if len({type(layer) for layer in stack}) == 1]
+        return max(alike, key=len, default=[])
 
     def hidden(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
         """The last hidden states [W, H]: all are computed, the wanted ones are kept."""

@@ -9,22 +9,18 @@ import numpy as np
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from attune.models.backbone import Backbone
+from attune.models.backbone import Layered
 from attune.models.layer import Layer, Rotary, Seen
 from attune.models.stream import Sight, Stream, plan
 
 
-class Stack(Backbone):
+class Stack(Layered):
     """Embeddings, layers, a norm; each layer has its own sight and rotation."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__(model)
-        self.layers = [self.parts(layer) for layer in self.stack()]
-        self.sights = [self.sight(layer) for layer in self.stack()]
-
-    @abstractmethod
-    def stack(self) -> list[Any]:
-        """transformers' layers, in the order of their calls."""
+        self.layers = [self.parts(layer) for layer in self.tower()]
+        self.sights = [self.sight(layer) for layer in self.tower()]
 
     @abstractmethod
     def parts(self, layer: Any) -> Layer:
@@ -46,12 +42,23 @@ class Stack(Backbone):
         """The rotation of the positions in each layer, where the family has one."""
         return [None] * len(self.layers)
 
-    def hidden(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
-        """The last hidden states [W, H]; the last layer is computed at the wanted positions only."""
-        states = self.embed(self.word_vectors(stream) if vectors is None else vectors, stream)
+    def begin(self, stream: Stream, vectors: Tensor | None) -> Tensor:
+        """The embeddings of all tokens."""
+        return self.embed(self.word_vectors(stream) if vectors is None else vectors, stream)
+
+    def through(self, states: Tensor, stream: Stream, wanted: Tensor, span: range) -> Tensor:
+        """Layer by layer; the last one, and the norm after it, at the wanted positions only."""
+        if not span:
+            return states
+        last, sights = len(self.layers) - 1, self.sights
         rotations = self.rotations(states, stream)
-        plans = {sight: plan(stream.lengths, None, states.device, sight) for sight in set(self.sights[:-1])}
-        for layer, sight, rotary in zip(self.layers[:-1], self.sights[:-1], rotations[:-1], strict=True):
-            states = layer(states, Seen(plans[sight], rotary))
-        asked = plan(stream.lengths, np.asarray(wanted.cpu()), states.device, self.sights[-1])
-        return self.norm(self.layers[-1](states, Seen(asked, rotations[-1]), wanted))
+        inner = {sights[number] for number in span if number < last}
+        plans = {sight: plan(stream.lengths, None, states.device, sight) for sight in inner}
+        for number in span:
+            layer, rotary = self.layers[number], rotations[number]
+            if number == last:
+                asked = plan(stream.lengths, np.asarray(wanted.cpu()), states.device, sights[last])
+                states = self.norm(layer(states, Seen(asked, rotary), wanted))
+            else:
+                states = layer(states, Seen(plans[sights[number]], rotary))
+        return states
