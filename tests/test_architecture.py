@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "rundir": {"errors", "files"},
     "data": {"errors", "files"},
     "metrics": set(),
-    "models": {"errors", "machine", "recipe"},
+    "models": {"errors", "files", "machine", "recipe"},
     "tasks": {"errors", "data", "metrics", "models"},
     "training": {"errors", "files", "recipe", "tasks", "models"},
     "trust": {"data", "metrics", "models"},

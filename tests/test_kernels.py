@@ -84,6 +84,24 @@ def test_the_feed_forward_and_its_gradients_are_those_of_torch_in_double_precisi
     _compare(found, ours, torch.nn.functional.gelu(x @ up.t() + bias) @ down.t(), reference)
 
 
+@pytest.mark.parametrize("rows", [1, 33, 70])
+def test_a_low_rank_product_and_its_gradients_are_those_of_torch_in_double_precision(rows):
+    ours, reference = _twice((rows, 12), (20, 12), (20,), (3, 12), (20, 3))
+    for leaves in (ours, reference):
+        for frozen in leaves[1:3]:
+            frozen.requires_grad_(False)
+    found = fused.LowRank.apply(*ours, 0.7)
+    x, weight, bias, a, b = reference
+    expected = x @ weight.t() + bias + 0.7 * (x @ a.t()) @ b.t()
+    _compare(found, [ours[0], *ours[3:]], expected, [x, a, b])
+
+
+@pytest.mark.parametrize("rows", [1, 33, 70])
+def test_gelu_alone_and_its_gradients_are_those_of_torch_in_double_precision(rows):
+    ours, reference = _twice((rows, 20), (20,))
+    _compare(fused.Gelu.apply(*ours), ours, torch.nn.functional.gelu(sum(reference)), reference)
+
+
 @pytest.mark.parametrize("family", POST_NORM)
 def test_a_model_learns_the_same_with_and_without_the_kernels(checkpoints, family, monkeypatch):
     sequences = [np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)]

@@ -33,6 +33,29 @@ def compiled() -> ModuleType | None:
 
 
 @dataclass(frozen=True)
+class Thin:
+    """A linear layer to which PEFT's LoRA adds a thin product."""
+
+    base: nn.Linear
+    a: Tensor  # [r, in]
+    b: Tensor  # [out, r]
+    factor: float
+    dropout: nn.Module  # on the input of the thin product
+
+    @staticmethod
+    def of(part: Any) -> Thin | None:
+        """The parts of PEFT's module; None where it does anything but plain LoRA now."""
+        if not hasattr(part, "lora_A") or type(part.base_layer) is not nn.Linear:
+            return None
+        (name,) = part.active_adapters if len(part.active_adapters) == 1 else ("",)
+        plain = name in part.lora_A and not (part.disable_adapters or part.merged or part.lora_variant)
+        if not plain or part.lora_bias[name]:
+            return None
+        a, b = part.lora_A[name].weight, part.lora_B[name].weight
+        return Thin(part.base_layer, a, b, part.scaling[name], part.lora_dropout[name])
+
+
+@dataclass(frozen=True)
 class Block:
     """The parts of one post-norm encoder layer: x = norm(x + attention(x)); x = norm(x + feed_forward(x))."""
 
@@ -62,7 +85,8 @@ class Block:
     def _layer(self, asked: Tensor, states: Tensor, plan: Plan) -> Tensor:
         draws = tuple(Draw.of(dropout.p if dropout.training else 0.0) for dropout in self.dropouts)
         if self._fits(states):
-            if not torch.is_grad_enabled() and not any(draw.p for draw in draws):
+            plain_products = all(type(part) is nn.Linear for part in self._linears())
+            if plain_products and not torch.is_grad_enabled() and not any(draw.p for draw in draws):
                 return self._answered(asked, states, plan)
             return self._fused(compiled(), asked, states, plan, draws)
         on_weights, on_out, on_down = draws
@@ -78,16 +102,21 @@ class Block:
         self, parts: Any, asked: Tensor, states: Tensor, plan: Plan, draws: tuple[Draw, ...]
     ) -> Tensor:
         on_weights, on_out, on_down = draws
-        linear, norm = parts.Linear.apply, self.attention_norm
+        norm = self.attention_norm
         q, k, v = (
-            linear(source, layer.weight, layer.bias)
+            _product(parts, source, layer, layer.bias)
             for layer, source in ((self.query, asked), (self.key, states), (self.value, states))
         )
         heads = q.shape[1] // self.width
         mixed = parts.Attention.apply(q, k, v, plan, heads, self.width**-0.5, on_weights)
-        mixed = linear(mixed, self.out.weight, None)
+        mixed = _product(parts, mixed, self.out)
         asked = parts.AddNorm.apply(mixed, self.out.bias, asked, norm.weight, norm.bias, norm.eps, on_out)
-        fed, norm = parts.FeedForward.apply(asked, self.up.weight, self.up.bias, self.down.weight), self.norm
+        if type(self.up) is nn.Linear and type(self.down) is nn.Linear:
+            fed = parts.FeedForward.apply(asked, self.up.weight, self.up.bias, self.down.weight)
+        else:
+            active = parts.Gelu.apply(_product(parts, asked, self.up), self.up.bias)
+            fed = _product(parts, active, self.down)
+        norm = self.norm
         made: Tensor = parts.AddNorm.apply(
             fed, self.down.bias, asked, norm.weight, norm.bias, norm.eps, on_down
         )
@@ -115,7 +144,8 @@ class Block:
             and states.dtype == torch.float32
             and (self.dropouts[0].training or not torch.is_grad_enabled())
             and self._is_gelu()
-            and all(type(part) is nn.Linear and part.bias is not None for part in self._linears())
+            and all(type(part) is nn.Linear or Thin.of(part) is not None for part in self._linears())
+            and all(part.bias is not None for part in self._linears())
             and compiled() is not None
         )
 
@@ -129,3 +159,16 @@ class Block:
 
     def _linears(self) -> tuple[nn.Linear, ...]:
         return self.query, self.key, self.value, self.out, self.up, self.down
+
+
+def _product(parts: Any, states: Tensor, layer: Any, bias: Tensor | None = None) -> Tensor:
+    """states @ weight.T + bias, with what LoRA adds where it does."""
+    thin = Thin.of(layer)
+    if thin is None:
+        made: Tensor = parts.Linear.apply(states, layer.weight, bias)
+    elif isinstance(thin.dropout, nn.Identity):
+        made = parts.LowRank.apply(states, thin.base.weight, bias, thin.a, thin.b, thin.factor)
+    else:
+        made = parts.Linear.apply(states, thin.base.weight, bias)
+        made = made + thin.factor * (thin.dropout(states) @ thin.a.t() @ thin.b.t())
+    return made

@@ -1,6 +1,7 @@
 """The parts of a post-norm layer on compiled kernels, for training in float32 on a CPU.
 
-Each is one function of torch's autograd with a backward pass of its own.
+Each is one function of torch's autograd with a backward pass of its own, which computes no gradient that nobody asks
+for and keeps nothing for it: frozen weights cost no more than their products.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Linear(Function):
     @staticmethod
     def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """[R, in], [out, in], [out] to [R, out]."""
-        ctx.save_for_backward(x, weight)
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
         return torch.mm(x, weight.t()) if bias is None else torch.addmm(bias, x, weight.t())
 
     @staticmethod
@@ -52,6 +53,51 @@ class Linear(Function):
             g.t() @ x if weight_asked else None,
             g.sum(0) if bias_asked else None,
         )
+
+
+class LowRank(Function):
+    """x @ (weight + factor * b @ a).T + bias with a thin b @ a; of these only a and b are trained."""
+
+    @staticmethod
+    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor,
+                factor: float) -> Tensor:  # fmt: skip
+        """[R, in], [out, in], [out], [r, in], [out, r] to [R, out]."""
+        thin = x @ a.t()
+        out = torch.mm(x, weight.t()) if bias is None else torch.addmm(bias, x, weight.t())
+        ctx.save_for_backward(x, weight, a, b, thin)
+        ctx.factor = factor
+        return out.addmm_(thin, b.t(), alpha=factor)
+
+    @staticmethod
+    def backward(ctx: Context, g: Tensor) -> tuple[Tensor | None, ...]:
+        """In the order of the inputs; weight and bias are frozen."""
+        x, weight, a, b, thin = ctx.saved_tensors
+        g = g.contiguous()
+        to_thin = (g @ b).mul_(ctx.factor)
+        to_x = (g @ weight).addmm_(to_thin, a) if ctx.needs_input_grad[0] else None
+        return to_x, None, None, to_thin.t() @ x, (g.t() @ thin).mul_(ctx.factor), None
+
+
+class Gelu(Function):
+    """gelu(x + bias), where the products around it are not plain ones; the bias is frozen."""
+
+    @staticmethod
+    def forward(ctx: Context, x: Tensor, bias: Tensor) -> Tensor:
+        """[R, F], [F] to [R, F]."""
+        active = torch.empty_like(x)
+        share(rowwise.gelu, len(x), x.numel(), *_arrays(x, bias, active))
+        ctx.save_for_backward(x, bias)
+        return active
+
+    @staticmethod
+    def backward(ctx: Context, g: Tensor) -> tuple[Tensor | None, ...]:
+        """In the order of the inputs."""
+        x, bias = ctx.saved_tensors
+        to_x = g.clone(memory_format=torch.contiguous_format)
+        sums = g.new_empty(_chunks(len(g)), g.shape[1])
+        held = _arrays(x, bias, to_x, torch.empty_like(x), sums)
+        share(rowwise.gelu_backward, len(sums), x.numel(), *held)
+        return to_x, sums.sum(0) if ctx.needs_input_grad[1] else None
 
 
 class AddNorm(Function):
@@ -93,7 +139,7 @@ class FeedForward(Function):
         wide = x @ up.t()
         active = torch.empty_like(wide)
         share(rowwise.gelu, len(wide), wide.numel(), *_arrays(wide, bias, active))
-        ctx.save_for_backward(x, wide, up, bias, down)
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, wide, up, bias, down)
         return active @ down.t()
 
     @staticmethod
@@ -106,11 +152,11 @@ class FeedForward(Function):
         sums = g.new_empty(_chunks(len(g)), wide.shape[1])
         held = _arrays(wide, bias, to_wide, active, sums)
         share(rowwise.gelu_backward, len(sums), wide.numel(), *held)
-        x_asked, up_asked, _, down_asked = ctx.needs_input_grad
+        x_asked, up_asked, bias_asked, down_asked = ctx.needs_input_grad
         return (
             to_wide @ up if x_asked else None,
             to_wide.t() @ x if up_asked else None,
-            sums.sum(0),
+            sums.sum(0) if bias_asked else None,
             g.t() @ active if down_asked else None,
         )
 
