@@ -43,11 +43,12 @@ class Forecast:
     peak_memory_mib: float
     free_memory_mib: float
     watts: float | None  # of the processor while it trained; None where no counter can be read
+    kept_seconds: float = 0.0  # of what is computed once before the first step, where layers are frozen
 
     @property
     def seconds(self) -> float:
-        """Of training: steps and evaluations."""
-        return self.step_seconds + self.evaluation_seconds
+        """Of training: steps and evaluations, and what comes before them."""
+        return self.kept_seconds + self.step_seconds + self.evaluation_seconds
 
     @property
     def total_seconds(self) -> float:
@@ -73,6 +74,7 @@ def forecast(ready: Prepared) -> Forecast:
     try:
         # the task may learn something itself, which the real run must find untouched
         trial = run.fitting(replace(ready, task=copy.deepcopy(ready.task)), Store(folder))
+        kept = _keeping(trial)
         tokens, seconds, joules = _steps(trial)
         epochs = float(ready.recipe.train.epochs)
         sequences = ready.features["train"].sequences
@@ -85,6 +87,7 @@ def forecast(ready: Prepared) -> Forecast:
     return Forecast(
         steps=ready.steps,
         tokens_per_s=rate,
+        kept_seconds=kept,
         step_seconds=int(sequences.lengths.sum()) * epochs / rate,
         evaluations=evaluations,
         evaluation_seconds=evaluations * (predicting["valid"] + keeping),
@@ -100,10 +103,7 @@ def _steps(trial: Fit) -> tuple[int, float, float | None]:
     from attune.training import loop
 
     parts = trial.steps(0)
-    lengths = trial.train.sequences.lengths
-    order = np.argsort([int(lengths[part].sum()) for part in parts], kind="stable")
-    places = [0, *(min(int(share * len(order)), len(order) - 1) for share in USUAL), len(order) - 1]
-    smallest, *usual, largest = (parts[order[place]] for place in places)
+    smallest, *usual, largest = _tried(trial)
     loop.step_of(trial, smallest, 1, total=len(parts), epoch=0.0)
     began, spent = time.perf_counter(), machine.joules()
     tokens = sum(
@@ -111,23 +111,53 @@ def _steps(trial: Fit) -> tuple[int, float, float | None]:
         for number, part in enumerate(usual, start=2)
     )
     seconds, now = time.perf_counter() - began, machine.joules()
-    loop.step_of(trial, largest, len(places), total=len(parts), epoch=0.0)
+    loop.step_of(trial, largest, len(usual) + 2, total=len(parts), epoch=0.0)
     return tokens, seconds, None if spent is None or now is None else now - spent
 
 
-def _predicting(trial: Fit, features: Any) -> float:
-    """Seconds to predict these features, from a few parts of them."""
+def _tried(trial: Fit) -> list[np.ndarray]:
+    """The features of the smallest step, of three usual ones and of the largest one."""
+    parts, lengths = trial.steps(0), trial.train.sequences.lengths
+    order = np.argsort([int(lengths[part].sum()) for part in parts], kind="stable")
+    places = [0, *(min(int(share * len(order)), len(order) - 1) for share in USUAL), len(order) - 1]
+    return [parts[order[place]] for place in places]
+
+
+def _keeping(trial: Fit) -> float:
+    """Seconds to compute what leaves the frozen layers for all rows, from those that are tried; 0 without them."""
+    if trial.kept is None:
+        return 0.0
+    train, valid = (np.unique(np.concatenate(parts)) for parts in (_tried(trial), _parts(trial.valid)))
+    list(trial.kept.fill((trial.valid, valid)))  # not counted: kernels are compiled now
+    began = time.perf_counter()
+    list(trial.kept.fill((trial.train, train)))
+    lengths = trial.train.sequences.lengths
+    rate = int(lengths[train].sum()) / (time.perf_counter() - began)
+    return float(lengths.sum() + trial.valid.sequences.lengths.sum()) / rate
+
+
+def _parts(features: Any) -> list[np.ndarray]:
+    """The part of the longest texts among those in which features are predicted, then some of all lengths."""
     from attune.training import batches, loop
 
     cut = list(batches.micro_batches(features, np.arange(len(features)), tokens=loop.EVALUATION_TOKENS))
     places = sorted({min(int(share * len(cut)), len(cut) - 1) for share in SPREAD})
+    return [cut[0], *(cut[place] for place in places)]
+
+
+def _predicting(trial: Fit, features: Any) -> float:
+    """Seconds to predict these features, from a few parts of them."""
+    from attune.training import loop
+
+    longest, *parts = _parts(features)
     learner = trial.learner
     learner.model.model.eval()
-    loop.answered(learner.task, learner.model, features, cut[0])  # the longest texts take the most memory
+    # the longest texts take the most memory
+    loop.answered(learner.task, learner.model, trial.batch(features, longest))
     began = time.perf_counter()
-    for place in places:
-        loop.answered(learner.task, learner.model, features, cut[place])
-    tokens = sum(int(features.sequences.lengths[cut[place]].sum()) for place in places)
+    for part in parts:
+        loop.answered(learner.task, learner.model, trial.batch(features, part))
+    tokens = sum(int(features.sequences.lengths[part].sum()) for part in parts)
     return (time.perf_counter() - began) / tokens * int(features.sequences.lengths.sum())
 
 
@@ -181,8 +211,8 @@ def within(ready: Prepared, seconds: float) -> tuple[Prepared, Forecast]:
 
 def _most_epochs(told: Forecast, epochs: float, seconds: float) -> float:
     """The most epochs that fit, whole ones where there is more than one."""
-    room = seconds - told.measuring_seconds
-    whole = int(room / told.seconds * epochs)
+    room = seconds - told.measuring_seconds - told.kept_seconds
+    whole = int(room / (told.seconds - told.kept_seconds) * epochs)
     if whole >= 1:
         return float(whole)
     once = told.evaluation_seconds / told.evaluations  # however short a run is, it ends with an evaluation

@@ -107,6 +107,15 @@ class Prepared:
     features: dict[str, Any] = field(default_factory=dict)
     gold: dict[str, Any] = field(default_factory=dict)
     steps: int = 0
+    trained: Any = None  # what of the model is trained, in words and numbers
+    keepable: bool = False  # whether what leaves the frozen layers may be kept from epoch to epoch
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it is: for one epoch alone nothing would be gained."""
+        epochs = self.recipe.train.epochs
+        assert isinstance(epochs, float)
+        return self.keepable and epochs > 1 and self.recipe.method.cache == "auto"
 
     def with_epochs(self, epochs: float) -> Prepared:
         """The same with another number of epochs."""
@@ -124,7 +133,7 @@ class Prepared:
 
 def prepare(found: Rows) -> Prepared:
     """Learns the label set, encodes the texts and decides what the recipe left open."""
-    from attune.models import families, load, tokens
+    from attune.models import families, load, methods, tokens
 
     recipe = found.recipe
     task = tasks.build(recipe.task.name, recipe.task.options)
@@ -141,7 +150,10 @@ def prepare(found: Rows) -> Prepared:
     for part, table in found.tables.items():
         ready.gold[part] = task.gold(table)
         ready.features[part] = task.encode(table, encoder, ready.gold[part])
-    _decide(ready, load.width(recipe.model.base))
+    method = methods.build(**recipe.method.model_dump())
+    outline, ready.trained = method.trained(load.outline(recipe.model.base, task.head, task.labels))
+    _decide(ready, load.width(recipe.model.base), method.rate)
+    ready.keepable = outline.keeps and outline.lowest > 0
     return ready
 
 
@@ -157,15 +169,15 @@ def _within_limits(recipe: Recipe, positions: int) -> Recipe:
     return recipe
 
 
-def _decide(ready: Prepared, width: int) -> None:
-    """Replaces every `auto` that is left by a number, and counts the steps."""
+def _decide(ready: Prepared, width: int, rate: float) -> None:
+    """Replaces every `auto` that is left by a number, and counts the steps; `rate` is the method's."""
     knobs = ready.recipe.train
     features = ready.features["train"]
     size = (
         len(features.sequences.whole) if knobs.batch_by == "rows" else int(features.sequences.lengths.sum())
     )
     in_epoch = max(1, math.ceil(size / knobs.batch))
-    lr = (1e-4 if width <= 512 else 3e-5) if knobs.lr == "auto" else knobs.lr
+    lr = rate * (1e-4 if width <= 512 else 3e-5) if knobs.lr == "auto" else knobs.lr
     epochs = (
         min(MOST_EPOCHS, max(3, math.ceil(SMALL_STEPS / in_epoch)))
         if knobs.epochs == "auto"

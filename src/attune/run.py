@@ -70,19 +70,24 @@ def reopen(name: str) -> tuple[Prepared, RunDir]:
 
 def fitting(ready: Prepared, store: Any) -> Fit:
     """The model with what trains it, and the rows it learns from; its checkpoints go to `store`."""
-    from attune.models import load
+    import torch
+
+    from attune.models import load, methods
+    from attune.training.kept import Kept
     from attune.training.loop import Fit
     from attune.training.optim import adamw
     from attune.training.update import Learner
 
-    knobs, task = ready.recipe.train, ready.task
-    model = load.backbone(
-        ready.recipe.model.base, task.head, task.labels, seed=knobs.seed, problem=task.problem
-    )
+    recipe, task, features = ready.recipe, ready.task, ready.features
+    knobs = recipe.train
+    model = load.backbone(recipe.model.base, task.head, task.labels, seed=knobs.seed, problem=task.problem)
+    torch.manual_seed(knobs.seed)  # of what the method adds
+    model = methods.build(**recipe.method.model_dump()).applied(model)
     task.equip(model)
     optimizer = adamw(model.model, weight_decay=knobs.weight_decay)
     learner = Learner(task, model, optimizer, knobs.clip, ready.where)
-    return Fit(learner, ready.features["train"], ready.features["valid"], ready.gold["valid"], knobs, store)
+    kept = Kept(task, model, store.folder) if ready.keeps else None
+    return Fit(learner, features["train"], features["valid"], ready.gold["valid"], knobs, store, kept)
 
 
 def hold_threads(run: RunDir) -> str:
@@ -104,7 +109,7 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
     Leaving it saves a checkpoint and marks the run as stopped.
     """
     from attune.training.checkpoint import Store
-    from attune.training.events import Evaluating, Finished, Measuring
+    from attune.training.events import Evaluating, Finished, Keeping, Measuring
     from attune.training.loop import fit
 
     trial = fitting(ready, Store(run.checkpoints))
@@ -112,7 +117,7 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
     run.forget_events_after(trial.store.newest_step())
     try:
         for event in fit(trial):
-            if not isinstance(event, Evaluating):
+            if not isinstance(event, Evaluating | Keeping):
                 run.append_event(event.as_dict())
             if isinstance(event, Finished):
                 yield Measuring(
@@ -130,7 +135,7 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
 
 def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> None:
     from attune import evaluate, report
-    from attune.models import load
+    from attune.models import load, methods
 
     model, state = trained.learner.model, trained.state
     evaluate.measure(ready, model, run)
@@ -141,8 +146,10 @@ def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> None:
         "tokens_per_s": state.tokens / max(event.seconds, 1e-9),
         "peak_memory_mib": machine.peak_memory_mib(),
     }
+    details["method"] = ready.trained.as_dict()
     run.write("details.json", details)
     ready.task.finish(model)
+    model = methods.build(**ready.recipe.method.model_dump()).settled(model, run.path)
     run.write("task.json", ready.task.state())
     parity.keep(run, ready.task, model, ready.encoder, ready.rows.tables["test"])
     with files.whole_folder(run.model) as folder:

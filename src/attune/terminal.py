@@ -124,11 +124,13 @@ class Screen:
                 self._draw(event, progress, task)
 
     def _draw(self, event: Event, progress: Progress, task: TaskID) -> None:
-        from attune.training.events import Evaluated, Evaluating, Finished, Measuring, Stepped
+        from attune.training.events import Evaluated, Evaluating, Finished, Keeping, Measuring, Stepped
 
         if isinstance(event, Stepped):
             done = event.seconds / max(event.seconds + event.left_s, 1e-9)
             progress.update(task, completed=done, text=stepped(event))
+        elif isinstance(event, Keeping):
+            progress.update(task, completed=0.0, text=f"computing the frozen layers {event.done:.0%}")
         elif isinstance(event, Evaluating):
             progress.update(task, text=f"step {event.step}: evaluating {event.done:.0%}")
         elif isinstance(event, Evaluated):
@@ -212,6 +214,8 @@ def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
     many = len(ready.task.labels)
     head = f"a new head for {many} labels" if many > 1 else "a new head"
     yield "model", f"{recipe.model.base} ({ready.model_type}), {head}"
+    once = "; what leaves the frozen layers is computed once and kept" if ready.keeps else ""
+    yield "method", f"{ready.trained.sentence}{once}"
     knobs = recipe.train
     epochs = "1 epoch" if knobs.epochs == 1 else f"{knobs.epochs:g} epochs"
     yield (

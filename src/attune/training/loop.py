@@ -13,10 +13,11 @@ import torch
 
 from attune.recipe import TrainSection
 from attune.tasks.base import Task
-from attune.tasks.features import Features, batch_of
+from attune.tasks.features import Batch, Features, batch_of
 from attune.training import batches
 from attune.training.checkpoint import State, Store
-from attune.training.events import Evaluated, Evaluating, Event, Finished, Saved, Stepped
+from attune.training.events import Evaluated, Evaluating, Event, Finished, Keeping, Saved, Stepped
+from attune.training.kept import Kept
 from attune.training.schedule import factor
 from attune.training.update import Learner, update
 
@@ -34,12 +35,18 @@ class Fit:
     valid_gold: Any
     knobs: TrainSection  # epochs and lr are numbers here, never auto
     store: Store
+    kept: Kept | None = None  # what leaves the frozen layers, where that is kept
 
     def __post_init__(self) -> None:
         self.state = State()
         self.saved_at = time.monotonic()
         self.began = time.monotonic()
         self.warm: tuple[int, float] | None = None  # the first step of this process and when it was done
+
+    @property
+    def batch(self) -> Callable[[Features, np.ndarray], Batch]:
+        """What makes the batch of chosen features."""
+        return batch_of if self.kept is None else self.kept.batch
 
     def left(self, step: int, total: int) -> float:
         """Seconds to the last step at the pace since the first one, which also pays for what is made once."""
@@ -68,16 +75,23 @@ def fit(run: Fit) -> Iterator[Event]:
     Leaving the generator (`close`, an exception) saves a checkpoint at the last whole step.
 
     Yields:
-        Stepped for each optimizer step, Evaluating and Evaluated, Saved, and Finished at the end.
+        Keeping while what leaves the frozen layers is computed, Stepped for each optimizer step, Evaluating and
+        Evaluated, Saved, and Finished at the end.
     """
     learner, store = run.learner, run.store
     run.state = store.load(learner.model.model, learner.optimizer)
     run.began = time.monotonic()
     try:
+        if run.kept is not None and not run.state.reason:
+            for share in run.kept.fill(*((rows, np.arange(len(rows))) for rows in (run.train, run.valid))):
+                yield Keeping(run.state.step, share)
         yield from _steps(run)
     except GeneratorExit:
         _save(run)
         raise
+    finally:
+        if run.kept is not None:
+            run.kept.forget()
     if run.state.best_step:
         store.load_best(learner.model.model)
     yield Finished(run.state.step, run.state.reason, run.state.best_step, run.seconds())
@@ -127,7 +141,7 @@ def step_of(run: Fit, part: np.ndarray, step: int, *, total: int, epoch: float) 
     # The step alone decides the random numbers: a resumed run draws the same ones.
     torch.manual_seed(knobs.seed * 1_000_003 + step)
     tokens = 2**62 if run.learner.task.whole_step else knobs.micro_tokens
-    micro = (batch_of(run.train, chosen) for chosen in batches.micro_batches(run.train, part, tokens=tokens))
+    micro = (run.batch(run.train, chosen) for chosen in batches.micro_batches(run.train, part, tokens=tokens))
     lr = float(knobs.lr) * factor(knobs.schedule, step - 1, total, round(total * knobs.warmup))
     done = update(run.learner, micro, count=run.train.count(part), lr=lr)
     state.step = step
@@ -150,7 +164,7 @@ def _evaluate(run: Fit, epoch: float) -> Iterator[Event]:
     state, learner = run.state, run.learner
     began = time.monotonic()
     answers: list[Any] = []
-    for share in predicted(learner.task, learner.model, run.valid, answers.append):
+    for share in predicted(learner.task, learner.model, run.valid, answers.append, run.batch):
         yield Evaluating(state.step, share)
     learner.task.settle(run.valid_gold, answers[0])
     scores = learner.task.score(run.valid_gold, answers[0])
@@ -168,9 +182,15 @@ def _evaluate(run: Fit, epoch: float) -> Iterator[Event]:
 
 
 def predicted(
-    task: Task[Any], model: Any, features: Features, take: Callable[[Any], None]
+    task: Task[Any],
+    model: Any,
+    features: Features,
+    take: Callable[[Any], None],
+    made: Callable[[Features, np.ndarray], Batch] = batch_of,
 ) -> Iterator[float]:
     """Predicts all rows, longest features first, and hands `take` their predictions in the rows' order.
+
+    `made` makes the batches.
 
     Yields:
         The share that is done, now and then.
@@ -179,18 +199,15 @@ def predicted(
     parts = list(batches.micro_batches(features, np.arange(len(features)), tokens=EVALUATION_TOKENS))
     pieces: list[Any] = [None] * len(features)
     for done, chosen in enumerate(parts, start=1):
-        for feature, piece in answered(task, model, features, chosen):
+        for feature, piece in answered(task, model, made(features, chosen)):
             pieces[feature] = piece
         if done % GRANULE == 0:
             yield done / len(parts)
     take(task.join(pieces, features))
 
 
-def answered(
-    task: Task[Any], model: Any, features: Features, chosen: np.ndarray
-) -> Iterator[tuple[int, Any]]:
-    """The pieces of the answers for the chosen features, each with its feature; the model stands in eval mode."""
-    batch = batch_of(features, chosen)
+def answered(task: Task[Any], model: Any, batch: Batch) -> Iterator[tuple[int, Any]]:
+    """The pieces of the answers for a batch, each with its feature; the model stands in eval mode."""
     with torch.inference_mode():
         answers = task.predict(task.logits(model, batch), batch)
     return zip(batch.features.tolist(), answers, strict=True)

@@ -1,0 +1,141 @@
+"""What leaves the frozen layers, by feature: computed once, kept as long as training goes on.
+
+With the layers below the first trained one frozen and without dropout, the states that enter it are the same in every
+epoch. They are computed in batches that do not depend on the order of the rows, so that a resumed run starts from
+the same bits. Exact: no epoch sees anything but what it would have computed, up to rounding.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+
+from attune import files
+from attune.models.backbone import Backbone, Layered, everywhere
+from attune.models.stream import Known
+from attune.tasks.base import Task
+from attune.tasks.features import Batch, Features, batch_of
+from attune.training import batches
+
+MEMORY = 1 << 30  # bytes that are held in memory; what is more lies in a file
+TOKENS = 8192  # in one forward pass
+
+
+class Rows:
+    """Rows of float32, put down one after the other: in memory, or in a file of a folder when they get many.
+
+    The file has no name, so nothing of it is left when the process ends, however it ends.
+    """
+
+    def __init__(self, folder: Path, width: int) -> None:
+        self.folder, self.width = folder, width
+        self.size = 0  # bytes
+        self.parts: list[np.ndarray] = []
+        self.file: IO[bytes] | None = None
+
+    def add(self, rows: np.ndarray) -> None:
+        """Puts down rows [n, width]."""
+        self.parts.append(np.ascontiguousarray(rows, np.float32))
+        self.size += rows.nbytes
+        if self.size > MEMORY:
+            self._spill()
+
+    def _spill(self) -> None:
+        with files.disk_errors(self.folder):
+            if self.file is None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self.file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - it lives as long as the rows
+            for part in self.parts:
+                self.file.write(part.data)
+            self.file.flush()
+        self.parts = []
+
+    def whole(self) -> np.ndarray:
+        """All rows [N, width]; no more can be put down."""
+        if self.file is None:
+            return np.concatenate([np.zeros((0, self.width), np.float32), *self.parts])
+        with self.file:  # the map holds on to what is in it
+            return np.memmap(self.file, np.float32, "r").reshape(-1, self.width)
+
+
+@dataclass(frozen=True)
+class Held:
+    """The rows of all features of a split."""
+
+    source: Features
+    rows: np.ndarray  # [N, H]
+    firsts: np.ndarray  # [F] where each feature's rows begin
+    sizes: np.ndarray  # [F] how many it has
+
+    def of(self, features: np.ndarray) -> np.ndarray:
+        """The rows of these features, end to end."""
+        sizes = self.sizes[features]
+        begins = np.cumsum(sizes) - sizes
+        return np.asarray(
+            self.rows[np.arange(sizes.sum()) + np.repeat(self.firsts[features] - begins, sizes)]
+        )
+
+
+class Kept:
+    """What leaves the frozen layers of a model, for the features of one or more splits."""
+
+    def __init__(self, task: Task[Any], model: Backbone, folder: Path) -> None:
+        assert isinstance(model, Layered), "only layers that attune runs can be begun in the middle"
+        self.task, self.model, self.folder = task, model, folder
+        self._held: dict[int, Held] = {}
+
+    def fill(self, *splits: tuple[Features, np.ndarray]) -> Iterator[float]:
+        """Computes what is kept of the chosen features of each split; only these can be asked for then.
+
+        Yields:
+            The share that is done.
+        """
+        total = sum(int(features.sequences.lengths[chosen].sum()) for features, chosen in splits)
+        done = 0
+        self.model.model.eval()
+        for features, every in splits:
+            rows = Rows(self.folder, self.model.width)
+            firsts, sizes = (np.zeros(len(features), np.int64) for _ in range(2))
+            for chosen in batches.micro_batches(features, every, tokens=TOKENS):
+                batch = batch_of(features, chosen)
+                states, each = self._leaving(batch)
+                sizes[batch.features] = each
+                firsts[batch.features] = rows.size // (4 * rows.width) + np.cumsum(each) - each
+                rows.add(states)
+                done += sum(batch.stream.lengths)
+                yield done / total
+            self._held[id(features)] = Held(features, rows.whole(), firsts, sizes)
+
+    def _leaving(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """The states of a batch [P, H], and how many each of its sequences has."""
+        stream, model = batch.stream, self.model
+        known = Known()
+        with torch.inference_mode():
+            if model.lowest < len(model.layers):
+                known.states = model.below(stream, everywhere(stream))
+            else:  # the task knows which positions the head reads
+                self.task.logits(model, replace(batch, stream=replace(stream, known=known)))
+        assert known.states is not None, "the task asked for no hidden states"
+        each = np.asarray(stream.lengths)
+        if known.wanted is not None:
+            bounds = np.append(stream.starts, len(stream.tokens))
+            each = np.diff(np.searchsorted(known.wanted.numpy(), bounds))
+        return known.states.numpy(), each
+
+    def forget(self) -> None:
+        """Gives memory and disk back; batches come without what was kept then."""
+        self._held.clear()
+
+    def batch(self, features: Features, chosen: np.ndarray) -> Batch:
+        """The batch of the chosen features, with what is kept of them."""
+        batch, held = batch_of(features, chosen), self._held.get(id(features))
+        if held is None:
+            return batch
+        known = Known(torch.from_numpy(held.of(batch.features)))
+        return replace(batch, stream=replace(batch.stream, known=known))

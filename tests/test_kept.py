@@ -1,0 +1,175 @@
+"""What leaves the frozen layers, kept: the same training as without, the same bits when it goes on after a stop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from test_methods import method
+
+from attune.data.table import Table
+from attune.models import load
+from attune.models.tokens import TextEncoder
+from attune.recipe import TrainSection
+from attune.tasks import build
+from attune.training import kept as module
+from attune.training.checkpoint import Store
+from attune.training.events import Keeping, Stepped
+from attune.training.kept import Kept, Rows
+from attune.training.loop import Fit, fit, predicted, predictions
+from attune.training.optim import adamw
+from attune.training.update import Learner
+
+LAST, HEAD, LORA = {"name": "last", "layers": 1}, {"name": "head"}, {"name": "lora", "rank": 2, "alpha": 4.0}
+
+
+def tables(name):
+    rows = tiny.rows(48)
+    texts = [text for text, _ in rows]
+    if name == "classification":
+        cells = {"text": texts, "label": [label for _, label in rows]}
+    elif name == "tagging":
+        words = [[(m, m + len(w)) for m, w in _places(text)] for text in texts]
+        tags = [
+            ["A" if text[b:e] in ("good", "bad") else "O" for b, e in w]
+            for text, w in zip(texts, words, strict=True)
+        ]
+        cells = {"text": texts, "words": words, "label": tags}
+    else:
+        cells = {"text": texts, "pair": texts[::-1], "label": [float(i % 5) for i in range(len(texts))]}
+    return Table("rows.csv", tuple(cells), cells, list(range(2, 2 + len(texts))), "")
+
+
+def _places(text):
+    start = 0
+    for word in text.split(" "):
+        yield start, word
+        start += len(word) + 1
+
+
+def made(folder, out, knobs, name="classification", *, keep=True):
+    """A training of a tiny model by a method."""
+    task, table = build(name, {}), tables(name)
+    task.learn(table)
+    gold = task.gold(table)
+    encoder = TextEncoder(load.tokenizer(folder), max_tokens=tiny.LIMIT)
+    train = task.encode(table.take(range(36)), encoder, gold[:36])
+    valid = task.encode(table.take(range(36, 48)), encoder, gold[36:])
+    section = TrainSection(lr=3e-3, epochs=3.0, batch=8, seed=5, patience=0)
+    model = load.backbone(folder, task.head, task.labels, seed=5, problem=task.problem or "regression")
+    torch.manual_seed(5)
+    model = method(**knobs).applied(model)
+    learner = Learner(task, model, adamw(model.model, weight_decay=0.01), 1.0, str)
+    held = Kept(task, model, out) if keep else None
+    return Fit(learner, train, valid, gold[36:], section, Store(out), held)
+
+
+def weights(run):
+    return {n: w.detach().clone() for n, w in run.learner.model.model.named_parameters() if w.requires_grad}
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "knobs"),
+    [
+        ("bert", "classification", LAST),
+        ("bert", "classification", HEAD),
+        ("bert", "tagging", LAST),
+        ("bert", "tagging", HEAD),
+        ("bert", "similarity", {"name": "last", "layers": 2}),
+        ("roberta", "classification", LAST),
+        ("distilbert", "classification", HEAD),
+        ("electra", "classification", {"name": "last", "layers": 2}),
+        ("albert", "classification", LAST),
+        ("modernbert", "classification", LAST),
+        ("modernbert", "classification", HEAD),
+        ("gpt2", "classification", LAST),
+        ("llama", "classification", HEAD),
+    ],
+    ids=str,
+)
+def test_the_training_is_that_without_a_cache(checkpoints, tmp_path, family, name, knobs):
+    runs = [made(checkpoints(family), tmp_path / str(keep), knobs, name, keep=keep) for keep in (True, False)]
+    told = [list(fit(run)) for run in runs]
+    assert any(isinstance(event, Keeping) for event in told[0])
+    losses = [[event.loss for event in events if isinstance(event, Stepped)] for events in told]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4, abs=1e-5)
+    cached, plain = map(weights, runs)
+    for name, weight in cached.items():
+        # a key's bias has no gradient but rounding, which AdamW makes as large as any other
+        if "key" not in name or "bias" not in name:
+            torch.testing.assert_close(weight, plain[name], atol=3e-4, rtol=1e-3, msg=name)
+
+
+def test_the_frozen_layers_are_computed_once(checkpoints, tmp_path, monkeypatch):
+    run = made(checkpoints("bert"), tmp_path, LAST)
+    calls = []
+    model = run.learner.model
+    real = model.through
+    monkeypatch.setattr(
+        model, "through", lambda s, st, w, span: (calls.append(span), real(s, st, w, span))[1]
+    )
+    list(fit(run))
+    assert calls.count(range(2)) == 2  # a batch of each split
+    assert calls.count(range(2, 3)) > 10
+
+
+@pytest.mark.parametrize("knobs", [LAST, HEAD, LORA], ids=str)
+@pytest.mark.parametrize("leave_at", [1, 5, 9])
+def test_leaving_and_resuming_reaches_the_same_bits(checkpoints, tmp_path, leave_at, knobs):
+    keep = knobs is not LORA
+    whole = made(checkpoints("bert"), tmp_path / "whole", knobs, keep=keep)
+    list(fit(whole))
+    events = fit(made(checkpoints("bert"), tmp_path / "cut", knobs, keep=keep))
+    next(event for event in events if isinstance(event, Stepped) and event.step == leave_at)
+    events.close()
+    resumed = made(checkpoints("bert"), tmp_path / "cut", knobs, keep=keep)
+    list(fit(resumed))
+    one, two = weights(whole), weights(resumed)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_leaving_while_the_frozen_layers_are_computed_is_safe(checkpoints, tmp_path):
+    events = fit(made(checkpoints("bert"), tmp_path, LAST))
+    assert isinstance(next(events), Keeping)
+    events.close()
+    assert list(fit(made(checkpoints("bert"), tmp_path, LAST)))[-1].step == 15
+
+
+@pytest.mark.parametrize("knobs", [LAST, HEAD], ids=str)
+def test_in_a_file_it_is_the_same_as_in_memory_and_leaves_nothing(checkpoints, tmp_path, monkeypatch, knobs):
+    in_memory = made(checkpoints("bert"), tmp_path / "memory", knobs)
+    list(fit(in_memory))
+    monkeypatch.setattr(module, "MEMORY", 1000)
+    in_file = made(checkpoints("bert"), tmp_path / "file", knobs)
+    for event in fit(in_file):
+        if isinstance(event, Stepped):
+            held = in_file.kept._held.values()
+            assert len(held) == 2 and all(isinstance(each.rows.base, np.memmap) for each in held)
+    assert not in_file.kept._held
+    one, two = weights(in_memory), weights(in_file)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert {p.name.split("-")[0] for p in (tmp_path / "file").iterdir()} == {"best", "checkpoint"}
+
+
+def test_predictions_from_what_is_kept_are_the_same(checkpoints, tmp_path):
+    run = made(checkpoints("bert"), tmp_path, HEAD)
+    list(fit(run))
+    answers = []
+    list(run.kept.fill((run.valid, np.arange(len(run.valid)))))
+    list(predicted(run.learner.task, run.learner.model, run.valid, answers.append, run.batch))
+    expected = predictions(run.learner.task, run.learner.model, run.valid)
+    np.testing.assert_allclose(answers[0], expected, atol=1e-5)
+
+
+def test_rows_come_back_in_the_order_in_which_they_were_put_down(tmp_path, monkeypatch):
+    for limit in (1 << 20, 100, 0):
+        monkeypatch.setattr(module, "MEMORY", limit)
+        rows, given = Rows(tmp_path, 3), np.arange(60, dtype=np.float32).reshape(20, 3)
+        for part in np.split(given, [1, 1, 7, 19]):
+            rows.add(part)
+        whole = rows.whole()
+        np.testing.assert_array_equal(whole, given)
+        assert isinstance(whole, np.memmap) == (limit < 1000)
+    assert not list(tmp_path.iterdir())
+    assert len(Rows(tmp_path, 3).whole()) == 0
