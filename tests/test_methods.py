@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file
 
 from attune.errors import RecipeError, TrainingError
 from attune.models import load, methods
 from attune.models.block import compiled
 from attune.models.stream import Stream
 from attune.recipe import MethodSection
+from attune.training.checkpoint import State, Store
+from attune.training.optim import adamw
 
 SEQUENCES = [np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)]
 POST_NORM = ("bert", "roberta", "albert", "distilbert", "electra")
@@ -157,11 +162,6 @@ def test_a_knob_of_another_method_is_refused_and_the_default_is_not():
 
 
 def test_a_checkpoint_holds_what_is_trained_and_refuses_another_base(checkpoints, tmp_path):
-    from safetensors.torch import load_file
-
-    from attune.training.checkpoint import State, Store
-    from attune.training.optim import adamw
-
     model = applied(checkpoints("bert"), name="last", layers=1)
     optimizer = adamw(model.model, weight_decay=0.0)
     path = Store(tmp_path).save(model.model, optimizer, State(step=1))
@@ -175,3 +175,16 @@ def test_a_checkpoint_holds_what_is_trained_and_refuses_another_base(checkpoints
         again.base.embeddings.word_embeddings.weight.add_(1.0)
     with pytest.raises(TrainingError, match="is not what it was"):
         Store(tmp_path).load(again.model, adamw(again.model, weight_decay=0.0))
+
+
+def test_a_checkpoint_of_an_older_attune_is_refused_in_words(tmp_path, checkpoints):
+
+    model = applied(checkpoints("bert"), name="full")
+    optimizer = adamw(model.model, weight_decay=0.0)
+    path = Store(tmp_path).save(model.model, optimizer, State(step=1))
+    (path / "frozen.txt").unlink()
+    manifest = json.loads((path / "manifest.json").read_text())
+    del manifest["frozen.txt"]
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(TrainingError, match="older attune"):
+        Store(tmp_path).load(model.model, optimizer)

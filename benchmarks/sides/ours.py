@@ -28,8 +28,8 @@ def steps_of(job: Job, train):
     ]
 
 
-def trained(job: Job, learner, train) -> int:
-    """Trains; returns the tokens that were read."""
+def trained(job: Job, learner, train, made=None) -> int:
+    """Trains; returns the tokens that were read. `made` makes batches, where not from the rows alone."""
     import torch
 
     from attune.tasks.features import batch_of
@@ -38,7 +38,9 @@ def trained(job: Job, learner, train) -> int:
     steps, tokens = steps_of(job, train), 0
     for step, part in enumerate(steps, 1):
         torch.manual_seed(job.seed * 1_000_003 + step)
-        micro = (batch_of(train, chosen) for chosen in batches.micro_batches(train, part, tokens=16384))
+        micro = (
+            (made or batch_of)(train, chosen) for chosen in batches.micro_batches(train, part, tokens=16384)
+        )
         lr = job.lr * schedule.factor(PROTOCOL["schedule"], step - 1, len(steps), PROTOCOL["warmup"])
         tokens += update.update(learner, micro, count=train.count(part), lr=lr).tokens
     return tokens

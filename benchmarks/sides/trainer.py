@@ -54,8 +54,8 @@ def collator_of(ready):
     return transformers.DataCollatorWithPadding(ready.tokenizer)
 
 
-def trainer_of(job: Job, ready, *, output: str, tuned: bool):
-    """The Trainer on the same model and protocol; its other settings are its own defaults.
+def trainer_of(job: Job, ready, *, output: str, tuned: bool, model=None):
+    """The Trainer on the same model (or the one that is given) and protocol, else with its own defaults.
 
     Tuned, it groups rows by length and does not look for infinite losses at every step.
     """
@@ -81,7 +81,7 @@ def trainer_of(job: Job, ready, *, output: str, tuned: bool):
         dataloader_pin_memory=False,
     )
     return transformers.Trainer(
-        model_of(job, ready),
+        model_of(job, ready) if model is None else model,
         arguments,
         train_dataset=rows_of(ready),
         data_collator=collator_of(ready),

@@ -84,7 +84,11 @@ class Store:
         Raises:
             TrainingError: when the frozen ones are not those that they were trained with.
         """
-        if (folder / "frozen.txt").read_text(encoding="utf-8") != self._frozen(model):
+        digest = folder / "frozen.txt"
+        if not digest.is_file():
+            what = "the checkpoint was written by an older attune, which this one cannot continue"
+            raise TrainingError(Problem(str(folder), what, fix="Train anew from the recipe"))
+        if digest.read_text(encoding="utf-8") != self._frozen(model):
             what = "the model that training began from is not what it was"
             fix = "Restore it (model.base), or train anew"
             raise TrainingError(Problem(str(folder), what, fix=fix))
