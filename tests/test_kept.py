@@ -10,13 +10,13 @@ from test_methods import method
 
 from attune.data.table import Table
 from attune.models import load
+from attune.models.growing import Growing
 from attune.models.tokens import TextEncoder
 from attune.recipe import TrainSection
 from attune.tasks import build
-from attune.training import kept as module
 from attune.training.checkpoint import Store
 from attune.training.events import Keeping, Stepped
-from attune.training.kept import Kept, Rows
+from attune.training.kept import Kept
 from attune.training.loop import Fit, fit, predicted, predictions
 from attune.training.optim import adamw
 from attune.training.update import Learner
@@ -140,7 +140,7 @@ def test_leaving_while_the_frozen_layers_are_computed_is_safe(checkpoints, tmp_p
 def test_in_a_file_it_is_the_same_as_in_memory_and_leaves_nothing(checkpoints, tmp_path, monkeypatch, knobs):
     in_memory = made(checkpoints("bert"), tmp_path / "memory", knobs)
     list(fit(in_memory))
-    monkeypatch.setattr(module, "MEMORY", 1000)
+    monkeypatch.setattr(Growing.__init__, "__defaults__", ((), np.float32, 1000))
     in_file = made(checkpoints("bert"), tmp_path / "file", knobs)
     for event in fit(in_file):
         if isinstance(event, Stepped):
@@ -160,16 +160,3 @@ def test_predictions_from_what_is_kept_are_the_same(checkpoints, tmp_path):
     list(predicted(run.learner.task, run.learner.model, run.valid, answers.append, run.batch))
     expected = predictions(run.learner.task, run.learner.model, run.valid)
     np.testing.assert_allclose(answers[0], expected, atol=1e-5)
-
-
-def test_rows_come_back_in_the_order_in_which_they_were_put_down(tmp_path, monkeypatch):
-    for limit in (1 << 20, 100, 0):
-        monkeypatch.setattr(module, "MEMORY", limit)
-        rows, given = Rows(tmp_path, 3), np.arange(60, dtype=np.float32).reshape(20, 3)
-        for part in np.split(given, [1, 1, 7, 19]):
-            rows.add(part)
-        whole = rows.whole()
-        np.testing.assert_array_equal(whole, given)
-        assert isinstance(whole, np.memmap) == (limit < 1000)
-    assert not list(tmp_path.iterdir())
-    assert len(Rows(tmp_path, 3).whole()) == 0

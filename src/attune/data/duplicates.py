@@ -20,7 +20,7 @@ LONG = 40  # characters
 BANDS, BAND = 12, 5  # sees a pair of similarity 0.85 with probability 0.999, one of 0.5 with 0.32
 LIKELY = 0.6  # agreement of two signatures below which 0.85 is out of question (five standard deviations)
 CROWD = 40  # members of a bucket up to which all pairs are looked at
-CHUNK = 1 << 18  # shingles hashed at a time, so that they stay in the cache
+CHUNK = 1 << 18  # characters hashed at a time, so that they stay in the cache
 NOT_WORD = re.compile(r"\W+")
 
 
@@ -41,14 +41,13 @@ def group_near_duplicates(texts: Sequence[str]) -> np.ndarray:
     long = [i for i, key in enumerate(names) if key.count(" ") >= FEWEST_WORDS - 1 or len(key) >= LONG]
     parents = list(range(len(names)))
     if len(long) > 1:
-        shingles, starts = _shingles([names[i] for i in long])
-        for one, other in _similar(shingles, starts, parents, long):
+        for one, other in _similar([names[i] for i in long], parents, long):
             _join(parents, one, other)
     roots = np.fromiter((_root(parents, i) for i in range(len(parents))), np.int64, len(parents))
-    return _renumbered(roots[first]) if len(first) else first
+    return renumbered(roots[first]) if len(first) else first
 
 
-def _shingles(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """(hashes of the pieces of all texts end to end [P] uint64, where each text begins [N + 1])."""
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
@@ -66,19 +65,21 @@ def _shingles(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return hashes[kept], np.concatenate([[0], np.cumsum(lengths - PIECE + 1)])
 
 
-def _signatures(shingles: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """MinHash of each text, [N, BANDS * BAND] uint32."""
+def _signatures(texts: Sequence[str]) -> np.ndarray:
+    """MinHash of each text, [N, BANDS * BAND] uint32; the pieces of a few texts are in memory at a time."""
     random = np.random.default_rng(0)
     factors = random.integers(0, 2**32, BANDS * BAND, dtype=np.uint32) | np.uint32(1)
     offsets = random.integers(0, 2**32, BANDS * BAND, dtype=np.uint32)
-    found = np.empty((len(starts) - 1, BANDS * BAND), np.uint32)
-    low = (shingles >> np.uint64(32)).astype(np.uint32)
+    found = np.empty((len(texts), BANDS * BAND), np.uint32)
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
     begin = 0
-    while begin < len(found):
-        end = max(begin + 1, int(np.searchsorted(starts, starts[begin] + CHUNK, side="right")) - 1)
-        part, bounds = low[starts[begin] : starts[end]], starts[begin:end] - starts[begin]
+    while begin < len(texts):
+        past = CHUNK + (ends[begin - 1] if begin else 0)
+        end = max(begin + 1, int(np.searchsorted(ends, past, side="right")))
+        hashes, starts = _shingles(texts[begin:end])
+        low = (hashes >> np.uint64(32)).astype(np.uint32)
         for index, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
-            found[begin:end, index] = np.minimum.reduceat(part * factor + offset, bounds)
+            found[begin:end, index] = np.minimum.reduceat(low * factor + offset, starts[:-1])
         begin = end
     return found
 
@@ -115,20 +116,23 @@ def _pairs(members: np.ndarray, n: int) -> np.ndarray:
     return crowd
 
 
-def _similar(
-    shingles: np.ndarray, starts: np.ndarray, parents: list[int], names: list[int]
-) -> Iterator[tuple[int, int]]:
+def _similar(texts: list[str], parents: list[int], names: list[int]) -> Iterator[tuple[int, int]]:
     """The pairs, by name, whose true similarity is at least SIMILAR and that are not joined yet."""
-    sets: dict[int, frozenset[int]] = {}
-    for one, other in _candidates(_signatures(shingles, starts)).tolist():
-        if _root(parents, names[one]) == _root(parents, names[other]):
-            continue
-        for index in (one, other):
-            if index not in sets:
-                sets[index] = frozenset(shingles[starts[index] : starts[index + 1]].tolist())
-        shared = len(sets[one] & sets[other])
-        if shared >= SIMILAR * (len(sets[one]) + len(sets[other]) - shared):
-            yield names[one], names[other]
+    pairs, held, of_held = _candidates(_signatures(texts)), -1, frozenset[str]()
+    for begin in range(0, len(pairs), CHUNK):
+        for one, other in pairs[begin : begin + CHUNK].tolist():
+            if _root(parents, names[one]) == _root(parents, names[other]):
+                continue
+            if one != held:
+                held, of_held = one, _pieces(texts[one])
+            of_other = _pieces(texts[other])
+            shared = len(of_held & of_other)
+            if shared >= SIMILAR * (len(of_held) + len(of_other) - shared):
+                yield names[one], names[other]
+
+
+def _pieces(text: str) -> frozenset[str]:
+    return frozenset(text[place : place + PIECE] for place in range(len(text) - PIECE + 1))
 
 
 def _root(parents: list[int], key: int) -> int:
@@ -143,7 +147,7 @@ def _join(parents: list[int], one: int, other: int) -> None:
     parents[high] = low
 
 
-def _renumbered(groups: np.ndarray) -> np.ndarray:
+def renumbered(groups: np.ndarray) -> np.ndarray:
     """The same groups, numbered 0, 1, ... by first appearance."""
     _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from attune.data import classes
-from attune.data.duplicates import group_near_duplicates, normalised
+from attune.data.duplicates import group_near_duplicates, normalised, renumbered
 from attune.data.findings import texts
 from attune.data.table import Table
 
@@ -63,46 +64,71 @@ def split(
         seed: the same seed makes the same splits.
     """
     assert abs(sum(shares.values()) - 1) < 1e-6, "shares must add up to 1"
-    members: dict[int, list[int]] = defaultdict(list)
-    for row, group in enumerate(np.asarray(groups).tolist()):
-        members[group].append(row)
+    members, codes = _sorted(np.asarray(groups), labels)
     order = np.random.default_rng(seed).permutation(len(members))
-    ids = list(members)
-    dealt = _Dealt({name: share for name, share in shares.items() if share > 0})
-    contents = {group: Counter(labels[row] for row in rows) for group, rows in members.items()}
-    dealt.expect(list(contents.values()))
+    dealt = _Dealt({name: share for name, share in shares.items() if share > 0}, members, codes)
     # Groups of several labels first, then large ones: what comes last, single rows, evens the shares out.
-    shuffled = [ids[i] for i in order.tolist()]
-    parts: dict[str, list[int]] = {name: [] for name in shares}
-    for group in sorted(shuffled, key=lambda group: (len(contents[group]) == 1, -len(members[group]))):
-        parts[dealt.deal(contents[group])].extend(members[group])
-    return {name: np.asarray(sorted(rows), np.int64) for name, rows in parts.items()}
+    order = order[np.lexsort((-members.sizes[order], members.alike[order]))]
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in shares}
+    for group in order.tolist():
+        rows = members.rows(group)
+        parts[dealt.deal(Counter(codes[rows].tolist()))].append(rows)
+    none = np.zeros(0, np.int64)
+    return {name: np.sort(np.concatenate([none, *rows])) for name, rows in parts.items()}
+
+
+@dataclass(frozen=True)
+class _Members:
+    """The rows of each of G groups, numbered by their first rows."""
+
+    order: np.ndarray  # [N] rows, group by group
+    starts: np.ndarray  # [G + 1]
+    alike: np.ndarray  # [G] whether all rows of a group have one label
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return np.diff(self.starts)
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def rows(self, group: int) -> np.ndarray:
+        return self.order[self.starts[group] : self.starts[group + 1]]
+
+
+def _sorted(groups: np.ndarray, labels: Sequence[str]) -> tuple[_Members, np.ndarray]:
+    """(the groups, the number of each row's label [N])."""
+    index = {name: number for number, name in enumerate(dict.fromkeys(labels))}
+    codes = np.fromiter((index[label] for label in labels), np.int64, len(labels))
+    numbers = renumbered(groups) if len(groups) else groups
+    order = np.argsort(numbers, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(numbers))]).astype(np.int64)
+    held = codes[order]
+    alike = np.ones(0, bool)
+    if len(held):
+        alike = np.minimum.reduceat(held, starts[:-1]) == np.maximum.reduceat(held, starts[:-1])
+    return _Members(order, starts, alike), codes
 
 
 class _Dealt:
     """How many rows of each label every split still lacks, and which labels it has not got at all."""
 
-    def __init__(self, shares: dict[str, float]) -> None:
+    def __init__(self, shares: dict[str, float], members: _Members, codes: np.ndarray) -> None:
         self.shares = shares
-        self.lacking: dict[str, dict[str, float]] = {}
-        self.without: dict[str, list[str]] = {}
-        self.waiting: Counter[str] = Counter()  # groups of one label that are not dealt yet
+        self.lacking: list[dict[str, float]] = []  # by label
+        self.without: list[list[str]] = []
+        totals = np.bincount(codes)
+        firsts = codes[members.order[members.starts[:-1]]]
+        # groups of one label that are not dealt yet
+        self.waiting: list[int] = np.bincount(firsts[members.alike], minlength=len(totals)).tolist()
+        for total, waiting in zip(totals.tolist(), self.waiting, strict=True):
+            targets = {name: share * total for name, share in shares.items()}
+            enough = waiting >= len(targets)
+            self.lacking.append(_at_least_one(targets) if enough else targets)
+            self.without.append(list(targets) if enough else [])
 
-    def expect(self, contents: list[Counter[str]]) -> None:
-        """Takes the labels of all groups that will be dealt, and sets what each split should get of them."""
-        rows: Counter[str] = Counter()
-        for content in contents:
-            rows.update(content)
-        self.waiting = Counter(next(iter(content)) for content in contents if len(content) == 1)
-        for label, total in rows.items():
-            targets = {name: share * total for name, share in self.shares.items()}
-            if self.waiting[label] >= len(targets):
-                targets = _at_least_one(targets)
-            self.lacking[label] = targets
-            self.without[label] = list(targets) if self.waiting[label] >= len(targets) else []
-
-    def deal(self, content: Counter[str]) -> str:
-        """The split that a group goes to."""
+    def deal(self, content: Counter[int]) -> str:
+        """The split that a group with so many rows of each label goes to."""
         choices = list(self.shares)
         if len(content) == 1:
             (label,) = content

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from attune.models import frames
+from attune.models.growing import Growing
 from attune.recipe import ModelSection
 
 CHUNK = 8192  # texts tokenized in one call: bounds the memory that their offsets take
+MEMORY = 1 << 28  # bytes of tokens that are held in memory; what is more lies in a file
 
 
 @dataclass(frozen=True)
 class Sequences:
     """Token sequences end to end, with the row each came from; F sequences, N rows."""
 
-    tokens: np.ndarray  # [sum of lengths] int32
+    tokens: np.ndarray  # [sum of lengths] int32, mapped from a file where they are many
     offsets: np.ndarray  # [F + 1] int64
     rows: np.ndarray  # [F] int64, ascending
     whole: np.ndarray  # [N] int64: tokens each row has uncut, special tokens included
@@ -88,7 +92,7 @@ class TextEncoder:
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Sequences:
         """The sequences of these texts (with their second texts, where given), row by row."""
         made = self._single(texts) if pairs is None else self._paired(texts, pairs)
-        return collected(list(made), unknown=self.tokenizer.unk_token_id)
+        return collected(made, unknown=self.tokenizer.unk_token_id)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Characters (begin, end) of each token of the whole text, without special tokens."""
@@ -180,18 +184,28 @@ class Encoded:
     kinds: list[np.ndarray] | None = None
 
 
-def collected(rows: Sequence[Encoded], *, unknown: int | None) -> Sequences:
-    """The sequences of all rows end to end."""
-    flat = [piece for row in rows for piece in row.pieces]
-    kinds = [kind for row in rows for kind in row.kinds or ()]
-    tokens = np.concatenate(flat) if flat else np.zeros(0, np.int32)
-    lengths = np.asarray([len(piece) for piece in flat], np.int64)
+def collected(rows: Iterable[Encoded], *, unknown: int | None) -> Sequences:
+    """The sequences of all rows end to end; rows are taken one by one, and only their tokens stay."""
+    folder = Path(tempfile.gettempdir())
+    tokens, kinds = (Growing(folder, dtype=np.int32, memory=MEMORY) for _ in range(2))
+    lengths, sizes, whole, kept, strange, told = [], [], [], [], 0, False
+    for row in rows:
+        for piece in row.pieces:
+            tokens.add(piece)
+            lengths.append(len(piece))
+            strange += int(np.count_nonzero(piece == unknown))
+        for kind in row.kinds or ():
+            kinds.add(kind)
+            told = told or bool(kind.any())
+        sizes.append(len(row.pieces))
+        whole.append(row.length + row.frame)
+        kept.append(row.kept + row.frame)
     return Sequences(
-        tokens,
+        tokens.whole(),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        np.repeat(np.arange(len(rows)), [len(row.pieces) for row in rows]).astype(np.int64),
-        np.asarray([row.length + row.frame for row in rows], np.int64),
-        np.asarray([row.kept + row.frame for row in rows], np.int64),
-        0 if unknown is None else int((tokens == unknown).sum()),
-        np.concatenate(kinds) if kinds and any(kind.any() for kind in kinds) else None,
+        np.repeat(np.arange(len(sizes)), sizes).astype(np.int64),
+        np.asarray(whole, np.int64),
+        np.asarray(kept, np.int64),
+        strange,
+        kinds.whole() if told else None,
     )

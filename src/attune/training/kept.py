@@ -7,61 +7,22 @@ the same bits. Exact: no epoch sees anything but what it would have computed, up
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from attune import files
 from attune.models.backbone import Backbone, Layered, everywhere
+from attune.models.growing import Growing
 from attune.models.stream import Known
 from attune.tasks.base import Task
 from attune.tasks.features import Batch, Features, batch_of
 from attune.training import batches
 
-MEMORY = 1 << 30  # bytes that are held in memory; what is more lies in a file
 TOKENS = 8192  # in one forward pass
-
-
-class Rows:
-    """Rows of float32, put down one after the other: in memory, or in a file of a folder when they get many.
-
-    The file has no name, so nothing of it is left when the process ends, however it ends.
-    """
-
-    def __init__(self, folder: Path, width: int) -> None:
-        self.folder, self.width = folder, width
-        self.size = 0  # bytes
-        self.parts: list[np.ndarray] = []
-        self.file: IO[bytes] | None = None
-
-    def add(self, rows: np.ndarray) -> None:
-        """Puts down rows [n, width]."""
-        self.parts.append(np.ascontiguousarray(rows, np.float32))
-        self.size += rows.nbytes
-        if self.size > MEMORY:
-            self._spill()
-
-    def _spill(self) -> None:
-        with files.disk_errors(self.folder):
-            if self.file is None:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                self.file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - it lives as long as the rows
-            for part in self.parts:
-                self.file.write(part.data)
-            self.file.flush()
-        self.parts = []
-
-    def whole(self) -> np.ndarray:
-        """All rows [N, width]; no more can be put down."""
-        if self.file is None:
-            return np.concatenate([np.zeros((0, self.width), np.float32), *self.parts])
-        with self.file:  # the map holds on to what is in it
-            return np.memmap(self.file, np.float32, "r").reshape(-1, self.width)
 
 
 @dataclass(frozen=True)
@@ -100,13 +61,13 @@ class Kept:
         done = 0
         self.model.model.eval()
         for features, every in splits:
-            rows = Rows(self.folder, self.model.width)
+            rows = Growing(self.folder, (self.model.width,))
             firsts, sizes = (np.zeros(len(features), np.int64) for _ in range(2))
             for chosen in batches.micro_batches(features, every, tokens=TOKENS):
                 batch = batch_of(features, chosen)
                 states, each = self._leaving(batch)
                 sizes[batch.features] = each
-                firsts[batch.features] = rows.size // (4 * rows.width) + np.cumsum(each) - each
+                firsts[batch.features] = rows.rows + np.cumsum(each) - each
                 rows.add(states)
                 done += sum(batch.stream.lengths)
                 yield done / total
