@@ -2,8 +2,9 @@
 
     ./attune bench [DATA] [--only sst2,imdb] [--seeds 1] [--systems attune,trainer,trainer_tuned]
 
-DATA is a folder with a folder for each job (`sst2`, `banking77`, `imdb`, `wnut17`, `squad`), each with train.* and
-test.* as `attune train` reads them; without it, the bundled reviews are the only job. The JSON is written after each
+DATA is a folder with a folder for each data set (`sst2`, `banking77`, `imdb`, `wnut17`, `squad`), each with train.*
+and test.* as `attune train` reads them; without it, the bundled reviews are the only job. `sst2-SIZE` are jobs on the
+rows of sst2 with models of other sizes and families from random weights (`sizes.py`). The JSON is written after each
 turn, the table at the end. `ceiling` is the rate of the model's own matrix products on this machine, measured first;
 `share` is what a system's real tokens come to of it. Needs the extra `bench`, which `./attune bench` installs.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import ceiling
 import comparison
+import sizes
 from peers import SYSTEMS
 from sides.job import PROTOCOL, Job, turn
 
@@ -34,9 +36,11 @@ class Work:
     epochs: int = 1
     lr: float = 1e-4
     only: tuple[str, ...] = ()  # systems that can do it; empty: all
+    size: str = ""  # a model of `sizes.py`; empty: the one that is given
 
 
 TOKENS = ("attune", "trainer", "trainer_tuned", "lightning")  # what can learn more than one label a text
+TRAINERS = ("attune", "trainer", "trainer_tuned")
 WORKS = {
     "sst2": Work(3000),
     "banking77": Work(3000, lr=2e-4),
@@ -44,6 +48,7 @@ WORKS = {
     "wnut17": Work(1200, lr=3e-4, only=TOKENS),
     "squad": Work(600, lr=2e-4, only=TOKENS),
     BUNDLED: Work(0),
+    **{f"sst2-{name}": Work(300, only=TRAINERS, size=name) for name in sizes.SIZES},
 }
 
 
@@ -51,7 +56,8 @@ def jobs(data: str, only: list[str], scratch: Path) -> dict[str, str]:
     """The folders of the jobs that are there, by name."""
     if not data:
         return {BUNDLED: str(_bundled(scratch))}
-    found = {path.name: str(path) for path in sorted(Path(data).iterdir()) if path.name in WORKS}
+    paths = {name: Path(data) / name.partition("-")[0] for name in WORKS}
+    found = {name: str(path) for name, path in paths.items() if path.is_dir()}
     return {name: path for name, path in found.items() if not only or name in only}
 
 
@@ -70,13 +76,13 @@ def _bundled(scratch: Path) -> Path:
     return folder
 
 
-def measured(name: str, folder: str, given: argparse.Namespace, keep) -> list[dict]:
+def measured(name: str, folder: str, model: str, given: argparse.Namespace, keep) -> list[dict]:
     """The results of one job: the systems in turn, seed by seed."""
     work, results = WORKS[name], []
     systems = [system for system in given.systems.split(",") if not work.only or system in work.only]
     for seed in range(given.seeds):
         for system in systems:
-            job = Job(folder, given.model, work.epochs, work.lr, seed, given.rows or work.rows)
+            job = Job(folder, model, work.epochs, work.lr, seed, given.rows or work.rows)
             results.append({"job": name, **turn(str(PEERS), system, job)})
             print(results[-1], flush=True)
             keep(results[-1])
@@ -121,10 +127,8 @@ def main() -> None:
     given = arguments()
     out = Path(given.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    model = load.outline(given.model, "classification", ["a", "b"]).model
-    most = ceiling.rate(ceiling.shapes(model), tokens=800)
-    found = {"environment": machine.environment(0), "protocol": PROTOCOL, "ceiling": most, "results": []}
-    text = [f"ceiling: {most / 1e9:.0f} GFLOP/s"]
+    found = {"environment": machine.environment(0), "protocol": PROTOCOL, "ceilings": {}, "results": []}
+    text = []
 
     def keep(result: dict) -> None:
         found["results"].append(result)
@@ -135,10 +139,15 @@ def main() -> None:
         if not there:
             sys.exit(f"{given.data}: none of the jobs {', '.join(WORKS)} has a folder there")
         for name, folder in there.items():
-            results = measured(name, folder, given, keep)
-            gaps = comparison.sentences(comparison.paired(results))
-            text += [f"\n## {name} ({asdict(WORKS[name])})\n", comparison.speeds(results), "", gaps]
-            text += shares(results, most, model)
+            size = WORKS[name].size
+            path = sizes.written(size, Path(scratch)) if size else given.model
+            model = load.outline(path, "classification", ["a", "b"]).model
+            found["ceilings"][name] = most = ceiling.rate(ceiling.shapes(model), tokens=800)
+            results = measured(name, folder, path, given, keep)
+            text += [f"\n## {name} ({asdict(WORKS[name])})\n", comparison.speeds(results), ""]
+            if not size:
+                text.append(comparison.sentences(comparison.paired(results)))
+            text += [f"ceiling: {most / 1e9:.0f} GFLOP/s", *shares(results, most, model)]
     out.with_suffix(".md").write_text("\n".join(text) + "\n", encoding="utf-8")
     print("\n".join(text))
 

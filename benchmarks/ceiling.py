@@ -18,12 +18,14 @@ ROUNDS = 12
 def shapes(model) -> list[tuple[int, int]]:
     """[in, out] of every matrix of the layers; word vectors are looked up, not multiplied."""
     import torch
+    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
 
-    base = model.base_model
     return [
-        (part.in_features, part.out_features)
-        for name, part in base.named_modules()
-        if isinstance(part, torch.nn.Linear) and "pooler" not in name
+        (part.weight.shape[0], part.weight.shape[1])
+        if isinstance(part, Conv1D)
+        else (part.in_features, part.out_features)
+        for name, part in model.base_model.named_modules()
+        if isinstance(part, (torch.nn.Linear, Conv1D)) and "pooler" not in name
     ]
 
 

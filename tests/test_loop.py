@@ -44,7 +44,8 @@ def _fit(checkpoints, folder, **knobs):
     valid = task.encode(table.take(range(44, 60)), encoder, gold[44:])
     section = TrainSection(**values)
     model = load.backbone(base, "classification", task.labels, seed=section.seed)
-    learner = Learner(task, model, adamw(model.model, weight_decay=0.01), section.clip, str)
+    optimizer = adamw(model.model, weight_decay=0.01, average=section.average)
+    learner = Learner(task, model, optimizer, section.clip, str)
     return Fit(learner, train, valid, gold[44:], section, Store(folder))
 
 
@@ -90,24 +91,26 @@ def test_another_seed_gives_other_weights(checkpoints, tmp_path):
     assert not _same(_bits(first), _bits(second))
 
 
+@pytest.mark.parametrize("average", [0.0, 0.9])
 @pytest.mark.parametrize("leave_at", [1, 2, 5, 6, 7, 11, 17])
-def test_leaving_the_loop_saves_and_resuming_reaches_the_same_bits(checkpoints, tmp_path, leave_at):
-    whole = _fit(checkpoints, tmp_path / "whole")
+def test_leaving_the_loop_saves_and_resuming_reaches_the_same_bits(checkpoints, tmp_path, leave_at, average):
+    whole = _fit(checkpoints, tmp_path / "whole", average=average)
     expected = [_told(event) for event in fit(whole)]
-    begun = _fit(checkpoints, tmp_path / "cut")
+    begun = _fit(checkpoints, tmp_path / "cut", average=average)
     events = fit(begun)
     for event in events:
         if isinstance(event, Stepped) and event.step == leave_at:
             break
     events.close()
-    resumed = _fit(checkpoints, tmp_path / "cut")
+    resumed = _fit(checkpoints, tmp_path / "cut", average=average)
     told = [_told(event) for event in fit(resumed)]
     assert _same(_bits(whole), _bits(resumed))
     assert told == [e for e in expected if e["step"] > leave_at or told[0]["step"] == e["step"]][-len(told) :]
 
 
-def test_the_best_weights_are_in_the_model_at_the_end(checkpoints, tmp_path):
-    run = _fit(checkpoints, tmp_path, lr=0.05, epochs=4.0)
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_the_best_weights_are_in_the_model_at_the_end(checkpoints, tmp_path, average):
+    run = _fit(checkpoints, tmp_path, lr=0.05, epochs=4.0, average=average)
     events = list(fit(run))
     best = [event for event in events if isinstance(event, Evaluated) and event.best][-1]
     finished = events[-1]
@@ -116,6 +119,31 @@ def test_the_best_weights_are_in_the_model_at_the_end(checkpoints, tmp_path):
     found = predictions(run.learner.task, run.learner.model, run.valid)
     scores = run.learner.task.score(run.valid_gold, found)
     assert scores["log_loss"] == pytest.approx(best.metrics["log_loss"], abs=1e-9)
+
+
+def test_the_running_mean_is_what_is_scored_and_stored_and_the_steps_are_the_same(checkpoints, tmp_path):
+    knobs = {"epochs": 1.0}
+    plain, mean = (_fit(checkpoints, tmp_path / str(a), average=a, **knobs) for a in (0.0, 0.9))
+    held, expected, step, seen = {}, {}, 0, []
+    for event in fit(mean):
+        if isinstance(event, Stepped):
+            step += 1
+            seen.append(event.loss)
+            for name, parameter in mean.learner.model.model.named_parameters():
+                share = min(0.9, (1 + step) / (10 + step))
+                before = held.get(name, parameter.detach().clone())
+                held[name] = share * before + (1 - share) * parameter.detach()
+        if isinstance(event, Evaluated):
+            expected = event.metrics
+    losses = [event.loss for event in fit(plain) if isinstance(event, Stepped)]
+    assert losses == seen
+    assert step == 6
+    for name, parameter in mean.learner.model.model.named_parameters():
+        torch.testing.assert_close(parameter.detach(), held[name], atol=1e-6, rtol=1e-5)
+    found = predictions(mean.learner.task, mean.learner.model, mean.valid)
+    scores = mean.learner.task.score(mean.valid_gold, found)
+    assert scores["log_loss"] == pytest.approx(expected["log_loss"], abs=1e-9)
+    assert not _same(_bits(plain), _bits(mean))
 
 
 def test_it_stops_early_when_the_score_no_longer_rises(checkpoints, tmp_path):

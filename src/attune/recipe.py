@@ -178,6 +178,11 @@ class TrainSection(Section):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="decoupled weight decay, on matrices only"
     )
+    average: Share = Field(
+        0.0,
+        description="share of a running mean of the weights that each step keeps, such as 0.999; the mean is what is "
+        "scored and stored; 0: no mean, the weights themselves",
+    )
     clip: Annotated[float, Field(ge=0)] = Field(
         1.0, description="largest norm of the gradient; 0: no clipping"
     )

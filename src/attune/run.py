@@ -84,7 +84,7 @@ def fitting(ready: Prepared, store: Any) -> Fit:
     torch.manual_seed(knobs.seed)  # of what the method adds
     model = methods.build(**recipe.method.model_dump()).applied(model)
     task.equip(model)
-    optimizer = adamw(model.model, weight_decay=knobs.weight_decay)
+    optimizer = adamw(model.model, weight_decay=knobs.weight_decay, average=knobs.average)
     learner = Learner(task, model, optimizer, knobs.clip, ready.where)
     kept = Kept(task, model, store.folder) if ready.keeps else None
     return Fit(learner, features["train"], features["valid"], ready.gold["valid"], knobs, store, kept)

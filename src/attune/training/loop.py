@@ -164,14 +164,16 @@ def _evaluate(run: Fit, epoch: float) -> Iterator[Event]:
     state, learner = run.state, run.learner
     began = time.monotonic()
     answers: list[Any] = []
-    for share in predicted(learner.task, learner.model, run.valid, answers.append, run.batch):
-        yield Evaluating(state.step, share)
+    with learner.optimizer.averaged():
+        for share in predicted(learner.task, learner.model, run.valid, answers.append, run.batch):
+            yield Evaluating(state.step, share)
     learner.task.settle(run.valid_gold, answers[0])
     scores = learner.task.score(run.valid_gold, answers[0])
     score, loss = scores[learner.task.main_metric], scores.get("log_loss", 0.0)
     best = (score, -loss) > (state.best_score, -state.best_loss)
     if best:
-        run.store.save_best(learner.model.model)
+        with learner.optimizer.averaged():
+            run.store.save_best(learner.model.model)
         state.best_score, state.best_loss, state.best_step, state.misses = score, loss, state.step, 0
     else:
         state.misses += 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -42,10 +43,14 @@ class AdamW(torch.optim.Optimizer):
 
     A table's row that never had a gradient has zero moments and only decays; one that had is moved at every step.
     The weights are therefore right after every step, and the moments are all the state there is.
+
+    With `average`, a running mean of the weights is kept beside them, of which each step is that share of the one
+    before (Polyak and Juditsky 1992); it follows faster in the first steps, so that it forgets where they began.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], lr: float) -> None:
+    def __init__(self, groups: list[dict[str, Any]], lr: float, average: float = 0.0) -> None:
         super().__init__(groups, {"lr": lr, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0})
+        self.average = average
         self._touched: dict[Tensor, tuple[Tensor, np.ndarray]] = {}  # the moments it was read from, [V] bool
 
     @torch.no_grad()
@@ -67,6 +72,32 @@ class AdamW(torch.optim.Optimizer):
                     arrays = tuple(tensor.detach().view(-1).numpy() for tensor in held)
                     flat.append((*arrays, _numbers(group, float(state["step"]), scale)))
         _move(flat)
+        if self.average:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Moves the running means towards the weights."""
+        moved = [(parameter, state) for parameter, state in self.state.items() if "step" in state]
+        if not moved:
+            return
+        step = max(float(state["step"]) for _, state in moved)
+        means = [state.setdefault("average", parameter.detach().clone()) for parameter, state in moved]
+        share = min(self.average, (1 + step) / (10 + step))
+        torch._foreach_lerp_(means, [parameter.detach() for parameter, _ in moved], 1 - share)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The running means in the place of the weights, where there are any; nothing may be trained meanwhile."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for parameter, state in self.state.items():
+            if "average" in state:
+                parameter.data, state["average"] = state["average"], parameter.data
 
     def _state(self, parameter: Tensor) -> dict[str, Tensor]:
         state: dict[str, Tensor] = self.state[parameter]
@@ -151,7 +182,7 @@ def _by_torch(parameter: Tensor, state: dict[str, Tensor], group: dict[str, Any]
     )  # fmt: skip
 
 
-def adamw(model: nn.Module, *, weight_decay: float) -> AdamW:
+def adamw(model: nn.Module, *, weight_decay: float, average: float = 0.0) -> AdamW:
     """AdamW with decay on matrices, none on biases and norms; the loop sets the learning rate before each step.
 
     The table of word vectors is asked for its gradient by rows: a batch reads a few hundred of its tens of thousands.
@@ -172,4 +203,4 @@ def adamw(model: nn.Module, *, weight_decay: float) -> AdamW:
     if isinstance(table, nn.Embedding) and _fits(table.weight):
         table.sparse = True
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return AdamW(groups, lr=0.0)
+    return AdamW(groups, lr=0.0, average=average)
