@@ -157,6 +157,28 @@ def test_constant_columns_and_numbers_of_rows_are_never_labels() -> None:
     assert chosen(rows) == ("text", "kind")
 
 
+def test_measurements_are_the_label_where_no_other_column_can_be() -> None:
+    prices = [f"{number}.{number:02d}" for number in range(1, 61)]
+    assert chosen(table(item=sentences(60), eur=prices)) == ("item", "eur")
+    assert infer(table(item=sentences(60), eur=prices)).task == "regression"
+    assert chosen(table(item=sentences(60), eur=prices, kind=["a", "b"] * 30)) == ("item", "kind")
+    with pytest.raises(DataError, match="which column is the label"):
+        infer(table(item=sentences(60), eur=prices, usd=prices))
+
+
+def test_questions_with_an_empty_cell_have_no_answer_and_those_of_a_table_without_any_are_not_labelled() -> (
+    None
+):
+    given = {"question": ["who?"] * 4, "context": ["Ann went.", "Bob went.", "It rained.", "Cy went."]}
+    roles = infer(table(**given, answer=["Ann", "Bob", "", "Cy"]))
+    assert (roles.task, roles.label) == ("qa", "answer")
+    made = canonical(table(**given, answer=["Ann", "Bob", "", "Cy"]), roles)
+    assert [bool(answers) for answers in made.column("label")] == [True, True, False, True]
+    assert [finding.rows for finding in made.findings] == [("d.csv:4",)]
+    unlabelled = canonical(table(**given, answer=["", "", "", ""]), roles)
+    assert unlabelled.column("label") == [None] * 4
+
+
 def test_a_column_with_empty_cells_is_a_label_only_by_its_name() -> None:
     rows = table(text=sentences(8), mark=["*", "", "?", "*", "", "?", "*", "?"], kind=["a", "b"] * 4)
     assert chosen(rows) == ("text", "kind")

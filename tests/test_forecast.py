@@ -96,6 +96,20 @@ def test_the_command_tells_time_memory_and_the_command_to_start(tmp_path, knobs)
     assert CliRunner().invoke(cli.app, ["plan", path, "--budget", "soon"]).exit_code == 2
 
 
+def test_the_command_takes_the_options_of_training_and_tells_them_with_the_name_it_was_called_by(
+    tmp_path, knobs, monkeypatch
+):
+    monkeypatch.setenv("ATTUNE_CALLED", "./attune")
+    path = str(tiny.reviews(tmp_path / "my reviews.csv"))
+    told = CliRunner().invoke(cli.app, ["plan", path, *knobs, "--text", "review", "--label", "sentiment"])
+    assert told.exit_code == 0
+    options = "--text review --label sentiment"
+    assert f"./attune train '{path}' {' '.join(knobs)} {options}" in " ".join(told.stderr.split())
+    wrong = CliRunner().invoke(cli.app, ["plan", path, "--text", "reviev"])
+    assert wrong.exit_code == 4
+    assert "'review'" in wrong.stderr
+
+
 def test_training_within_a_budget_ends_with_fewer_epochs(tmp_path, knobs, monkeypatch):
     path = str(tiny.reviews(tmp_path / "r.csv"))
     told = forecast.Forecast(20, 100.0, 360.0, 4, 40.0, 50.0, 900.0, 9000.0, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from attune import machine
-from attune.errors import AttuneError
+from attune.errors import AttuneError, command
 
 if TYPE_CHECKING:
     from attune.terminal import Screen
@@ -46,19 +47,31 @@ def start(
     """Fine-tune pre-trained language models: from a data file to a measured, reported model."""
 
 
+Source = Annotated[str, typer.Argument(help="A data file, a folder, a data set, or a recipe (.yaml).")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Knobs, such as train.lr=1e-5.")]
+TextColumn = Annotated[str, typer.Option(help="The column with the text.")]
+PairColumn = Annotated[str, typer.Option(help="The column with the second text of a pair.")]
+LabelColumn = Annotated[str, typer.Option(help="The column with the label.")]
+Task = Annotated[str, typer.Option(help="classification, multilabel, regression, tagging, qa, ...")]
+Model = Annotated[str, typer.Option(help="A starter, a folder, or a model of the hub.")]
+ValidFile = Annotated[str, typer.Option(help="A file with the validation rows.")]
+TestFile = Annotated[str, typer.Option(help="A file with the test rows.")]
+Budget = Annotated[str, typer.Option(help=BUDGET)]
+
+
 @app.command()
 def train(
-    source: Annotated[str, typer.Argument(help="A data file, a folder, a data set, or a recipe (.yaml).")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Knobs, such as train.lr=1e-5.")] = None,
-    text: Annotated[str, typer.Option(help="The column with the text.")] = "",
-    pair: Annotated[str, typer.Option(help="The column with the second text of a pair.")] = "",
-    label: Annotated[str, typer.Option(help="The column with the label.")] = "",
-    task: Annotated[str, typer.Option(help="classification, multilabel, regression, tagging, qa, ...")] = "",
-    model: Annotated[str, typer.Option(help="A starter, a folder, or a model of the hub.")] = "",
-    valid: Annotated[str, typer.Option(help="A file with the validation rows.")] = "",
-    test: Annotated[str, typer.Option(help="A file with the test rows.")] = "",
+    source: Source,
+    overrides: Overrides = None,
+    text: TextColumn = "",
+    pair: PairColumn = "",
+    label: LabelColumn = "",
+    task: Task = "",
+    model: Model = "",
+    valid: ValidFile = "",
+    test: TestFile = "",
     out: Annotated[str, typer.Option(help="The run folder; else runs/<date>-<data>-<model>.")] = "",
-    budget: Annotated[str, typer.Option(help=BUDGET)] = "",
+    budget: Budget = "",
     print_recipe: Annotated[
         bool, typer.Option("--print-recipe", help="Print the full recipe and stop.")
     ] = False,
@@ -72,19 +85,17 @@ def train(
     """
     from attune import recipe_file
 
-    short = {"text": text, "pair": pair, "label": label, "task": task}
-    short |= {"model": model, "valid": valid, "test": test}
-    knobs = {recipe_file.SHORT[name]: value for name, value in short.items() if value}
+    knobs = _short(text=text, pair=pair, label=label, task=task, model=model, valid=valid, test=test)
     with _spoken(quiet, as_json) as screen:
         recipe = recipe_file.load(source, overrides or [], knobs)
         from attune import run, rundir
 
         rundir.refuse_existing(out)  # said before minutes of reading, not after
         if not print_recipe:
-            screen.say(f"attune train {source}")
+            screen.say(command(f"train {source}"))
         ready = run.plan(recipe)
         if print_recipe:
-            sys.stdout.write(recipe_file.dump(ready.recipe))
+            sys.stdout.write(recipe_file.dump(ready.recipe, ready.task.Options))
             return
         screen.plan(ready)
         if budget:
@@ -100,27 +111,44 @@ def train(
 
 @app.command()
 def plan(
-    source: Annotated[str, typer.Argument(help="A data file, a folder, a data set, or a recipe (.yaml).")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Knobs, such as train.epochs=2.")] = None,
-    budget: Annotated[str, typer.Option(help=BUDGET)] = "",
+    source: Source,
+    overrides: Overrides = None,
+    text: TextColumn = "",
+    pair: PairColumn = "",
+    label: LabelColumn = "",
+    task: Task = "",
+    model: Model = "",
+    valid: ValidFile = "",
+    test: TestFile = "",
+    budget: Budget = "",
     as_json: Json = False,
 ) -> None:
     """Try a few steps and tell what a training will take: time, memory, energy. Trains nothing that stays."""
     from attune import recipe_file
 
+    given = {"text": text, "pair": pair, "label": label, "task": task}
+    given |= {"model": model, "valid": valid, "test": test}
     with _spoken(quiet=False, as_json=as_json) as screen:
-        recipe = recipe_file.load(source, overrides or [], {})
+        recipe = recipe_file.load(source, overrides or [], _short(**given))
         from attune import forecast, run
 
         seconds = forecast.seconds_of(budget) if budget else 0.0
-        screen.say(f"attune plan {source}")
+        screen.say(command(f"plan {source}"))
         ready = run.plan(recipe)
         screen.plan(ready)
         fitting, told = forecast.within(ready, seconds) if budget else (ready, forecast.forecast(ready))
-        words = [source, *(overrides or [])]
+        options = [word for name, value in given.items() if value for word in (f"--{name}", value)]
+        words = [source, *(overrides or []), *options]
         if fitting is not ready:
             words.append(f"train.epochs={fitting.recipe.train.epochs:g}")
-        screen.forecast(told, " ".join(words), budget)
+        screen.forecast(told, shlex.join(words), budget)
+
+
+def _short(**given: str) -> dict[str, str]:
+    """The knobs of the options that were given."""
+    from attune import recipe_file
+
+    return {recipe_file.SHORT[name]: value for name, value in given.items() if value}
 
 
 @app.command()
@@ -130,7 +158,7 @@ def resume(name: RunName, quiet: Quiet = False, as_json: Json = False) -> None:
         from attune import run
 
         ready, folder = run.reopen(name)
-        screen.say(f"attune resume {folder.path}")
+        screen.say(command(f"resume {folder.path}"))
         if told := run.hold_threads(folder):
             screen.say(f"  {told}")
         _follow(screen, run.train(ready, folder), str(folder.path), ready.task.shown)
@@ -221,7 +249,7 @@ def _follow(screen: Screen, events: Iterator[Any], name: str, shown: Sequence[st
         for number, held in before.items():
             signal.signal(number, held)
     if stop:
-        screen.say(f"\nsaved; go on with: attune resume {name}")
+        screen.say(f"\nsaved; go on with: {command(f'resume {name}')}")
         raise typer.Exit(INTERRUPTED)
 
 

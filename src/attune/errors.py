@@ -13,9 +13,15 @@ An exception that is none of these is a bug of ours and ends with exit code 1.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
+
+
+def command(words: str = "") -> str:
+    """`attune WORDS` as it is to be typed here: the launcher of a checkout says how it was called."""
+    return f"{os.environ.get('ATTUNE_CALLED', 'attune')} {words}".strip()
 
 
 @dataclass(frozen=True)

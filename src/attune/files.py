@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from attune.errors import MachineError, Problem
+from attune.errors import MachineError, Problem, command
 
 PARTIAL = ".partial-"
 
@@ -29,8 +29,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reasons = {
-            errno.ENOSPC: ("the disk is full", "Free some space, then: attune resume RUN"),
-            errno.EDQUOT: ("the disk quota is used up", "Free some space, then: attune resume RUN"),
+            errno.ENOSPC: ("the disk is full", f"Free some space, then: {command('resume RUN')}"),
+            errno.EDQUOT: ("the disk quota is used up", f"Free some space, then: {command('resume RUN')}"),
             errno.EFBIG: (
                 "the file is larger than the system allows",
                 "Raise the limit on file sizes (ulimit -f)",

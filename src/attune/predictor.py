@@ -9,7 +9,7 @@ from typing import Any
 from attune import recipe_file, rundir, tasks
 from attune.data import inputs as given
 from attune.data.table import Table
-from attune.errors import DataError, Problem, RecipeError
+from attune.errors import DataError, Problem, RecipeError, command
 from attune.models import load, tokens
 from attune.models.backbone import Backbone
 
@@ -60,7 +60,7 @@ def open_run(name: str) -> Predictor:
     """
     run = rundir.find(name)
     if run.read("run.json")["status"] != "finished" or not run.model.is_dir():
-        fix = f"Let it finish: attune resume {name}"
+        fix = f"Let it finish: {command(f'resume {name}')}"
         raise RecipeError(Problem(name, "the run has no finished model yet", fix=fix))
     recipe = recipe_file.load(str(run.path / "recipe.yaml"))
     task = tasks.build(recipe.task.name, recipe.task.options)

@@ -38,9 +38,7 @@ class TaskSection(Section):
         "auto",
         description="the task, such as classification, multilabel, regression, tagging; auto: inferred from the data",
     )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="what only this task knows; see `attune train --print-recipe`"
-    )
+    options: dict[str, Any] = Field(default_factory=dict, description="what only this task knows")
 
 
 class DataSection(Section):

@@ -6,15 +6,16 @@ YAML is read so that what looks like text stays text and what looks like a numbe
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from attune.errors import Problem, RecipeError, nearest
+from attune.errors import Problem, RecipeError, command, nearest
 from attune.recipe import Recipe, Section, knobs
 
 SUFFIXES = {".yaml", ".yml"}
@@ -119,8 +120,11 @@ def anchored(recipe: Recipe) -> Recipe:
     return recipe
 
 
-def dump(recipe: Recipe) -> str:
-    """The recipe as YAML, each knob with its help."""
+def dump(recipe: Recipe, options: type[BaseModel] | None = None) -> str:
+    """The recipe as YAML, each knob with its help.
+
+    Those of the task's own `options` that are not given stand there as comments.
+    """
     help_of = knobs()
     lines = []
     for section, values in recipe.model_dump().items():
@@ -130,8 +134,19 @@ def dump(recipe: Recipe) -> str:
                 {name: value}, default_flow_style=True, width=10**6, allow_unicode=True
             ).strip()[1:-1]
             lines.append(f"  {text:<34}  # {help_of[f'{section}.{name}'][0]}")
+            if (section, name) == ("task", "options") and options is not None:
+                lines += _at_default(options, value)
         lines.append("")
     return "\n".join(lines)
+
+
+def _at_default(options: type[BaseModel], given: Mapping[str, Any]) -> list[str]:
+    """A comment for each option of a task that is not given."""
+    left = {name: field for name, field in options.model_fields.items() if name not in given}
+    return [
+        f"    # {f'task.options.{name}={json.dumps(field.default)}':<28}  {field.description or ''}"
+        for name, field in left.items()
+    ]
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], str]]:
@@ -151,7 +166,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], str]]:
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         raise RecipeError(Problem(where, f"is not YAML: {getattr(error, 'problem', error)}")) from error
     if not isinstance(values, dict):
-        fix = "Start from the one that `attune train DATA --print-recipe` prints"
+        fix = f"Start from the one that `{command('train DATA --print-recipe')}` prints"
         raise RecipeError(Problem(str(path), "is not a recipe", type(values).__name__, fix))
     places: dict[tuple[str, ...], str] = {}
     _mark(node, (), str(path), places)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from attune import files
-from attune.errors import Problem, RecipeError, nearest
+from attune.errors import Problem, RecipeError, command, nearest
 
 RUNS = Path("runs")
 
@@ -89,7 +89,7 @@ def refuse_existing(out: str) -> None:
     """Raises a RecipeError when `out` is a folder with something in it, or a file."""
     path = Path(out)
     if out and path.exists() and (not path.is_dir() or any(path.iterdir())):
-        fix = f"Choose another --out, or go on with it: attune resume {out}"
+        fix = f"Choose another --out, or go on with it: {command(f'resume {out}')}"
         raise RecipeError(Problem(out, "the run folder is there already; nothing was changed", fix=fix))
 
 
@@ -106,7 +106,7 @@ def find(name: str) -> RunDir:
     if not (path / "run.json").is_file():
         fix = (
             nearest(name, [str(run) for run in known])
-            or "A run folder holds run.json; `attune train` makes one"
+            or f"A run folder holds run.json; `{command('train')}` makes one"
         )
         raise RecipeError(Problem(name, "is not a run folder", fix=fix))
     return RunDir(path)

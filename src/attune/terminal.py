@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from attune.errors import AttuneError
+from attune.errors import AttuneError, command
 from attune.report.wording import metric_name
 
 if TYPE_CHECKING:
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from attune.rundir import RunDir
     from attune.training.events import Event
 
-TOLD = ("task", "text", "label")  # what a reason may be about; any other word before a colon is its own
+TOLD = (
+    "task",
+    "text",
+    "pair",
+    "label",
+)  # what a reason may be about; any other word before a colon is its own
 HANG = 12  # columns before the second line of a sentence that is wrapped
 PLAIN_EVERY = 20.0  # seconds between two progress lines where no line can be redrawn
 
@@ -94,7 +99,7 @@ class Screen:
         if told.watt_hours is not None:
             energy = f"about {told.watt_hours:.2g} Wh of the processor, {told.watts:.0f} W while it trains"
         self.fitted(f"  energy    {energy}")
-        self.fitted(f"  {f'in {budget}' if budget else 'start':<9} attune train {words}")
+        self.fitted(f"  {f'in {budget}' if budget else 'start':<9} {command(f'train {words}')}")
 
     def taken(self, told: Forecast) -> None:
         """How long a training will take."""
@@ -167,7 +172,8 @@ class Screen:
                 )
         self.out.print(f"  model   {run.model}", markup=False)
         self.out.print(f"  report  {run.path / 'report.html'}", markup=False)
-        self.say(f"  try     attune predict {run.path} FILE, or: echo text | attune predict {run.path} -")
+        asked = command(f"predict {run.path}")
+        self.say(f"  try     {asked} FILE, or: echo text | {asked} -")
 
 
 def stepped(event: Any) -> str:
@@ -206,6 +212,7 @@ def clock(seconds: float) -> str:
 def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
     """The plan as pairs of a word and a sentence."""
     found, recipe = ready.rows, ready.recipe
+    yield "task", recipe.task.name
     yield from map(told, (*found.roles.reasons, *found.notes))
     sizes = {part: len(table) for part, table in found.tables.items()}
     shown = " / ".join(f"{sizes[part]:,}" for part in ("train", "valid", "test"))

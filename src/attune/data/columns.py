@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from attune.data.looks import LABEL_NAMES, PAIRS, TEXT_NAMES, Look, plain, rank
+from attune.data.looks import LABEL_NAMES, MOST_FRACTIONS, PAIRS, TEXT_NAMES, Look, plain, rank
 from attune.data.problems import count, some
 
 
@@ -92,11 +92,14 @@ def choose_text(looks: Sequence[Look]) -> Choice:
 
 
 def choose_label(looks: Sequence[Look]) -> Choice:
-    """The column of labels: the best known name, else the only column with a few short values that repeat."""
+    """The column of labels: the best known name, else the only one of few short values, else of measurements."""
     candidates = [held for held in looks if held.counts and not held.like_text]
     ranked = [held for held in candidates if rank(held.name, LABEL_NAMES) >= 0]
     named = sorted(ranked, key=lambda held: (not held.like_labels, rank(held.name, LABEL_NAMES)))
     fits = [held for held in looks if held.like_labels and (held in named or not held.empty)]
+    measures = [held for held in candidates if held.numbers and held.fractions > MOST_FRACTIONS]
+    if not named and not fits and len(measures) == 1:
+        return Choice(measures[0].name)
     if not named and len(fits) != 1:
         values = [
             f"{held.name!r} has {count(len(held.counts), 'value')} ({held.shown()})" for held in fits[:6]

@@ -33,7 +33,7 @@ def canonical(table: Table, roles: Roles, *, labelled: bool) -> Table:
         cells["group"] = [str(name) for name in table.column(roles.group)]
     if not labelled or roles.labels[0] not in table.columns:
         return replace(table, columns=tuple(cells), cells=cells)
-    found = _Answers(table)
+    found = _Answers(table, empty=all(map(is_missing, table.column(roles.labels[0]))))
     answers = zip(cells["pair"], table.column(roles.labels[0]), strict=True)
     cells["label"] = [found.of(row, context, cell) for row, (context, cell) in enumerate(answers)]
     findings = found.findings()
@@ -44,17 +44,20 @@ def canonical(table: Table, roles: Roles, *, labelled: bool) -> Table:
 class _Answers:
     """Takes the answers of rows, and keeps what was wrong with some."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, *, empty: bool) -> None:
         self.table = table
+        self.unlabelled = empty  # nothing in any row: nobody has answered these questions yet
+        self.none: list[int] = []  # rows in which nothing stands
         self.moved: list[int] = []
         self.dropped: list[int] = []
         self.lost: dict[int, str] = {}  # rows with no answer that can be found, and one of theirs
         self.odd: list[Problem] = []
 
     def of(self, row: int, context: Any, cell: Any) -> list[Answer] | None:
-        """The answers of one row; None where nothing stands in the cell."""
+        """The answers of one row: none where nothing stands in the cell; None where that is so in every row."""
         if is_missing(cell):
-            return None
+            self.none.append(row)
+            return None if self.unlabelled else []
         given = _given(cell)
         if given is None:
             fix = 'Write {"text": ["..."], "answer_start": [0]}, or a list of {"text", "answer_start"}.'
@@ -99,6 +102,12 @@ class _Answers:
             ),
             (self.dropped, "row", "answers", f"with one of several answers {gone}"),
             (list(self.lost), "row", "answers", f"with an answer {gone}"),
+            (
+                [] if self.unlabelled else self.none,
+                "row",
+                "answers",
+                "with nothing in place of an answer: questions without one",
+            ),
         ]
         found = []
         for rows, noun, check, say in told:

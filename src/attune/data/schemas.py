@@ -75,6 +75,8 @@ def qa(table: Table, asked: Asked) -> Roles | None:
 def _stand_inside(table: Table, answers: str, context: str) -> bool:
     """Whether the cells are answers in plain words, one or a list, that all stand in their context."""
     for cell, text in zip(table.column(answers)[:SAMPLE], table.column(context)[:SAMPLE], strict=True):
+        if is_missing(cell):
+            continue
         held = decoded(cell)
         words = held if isinstance(held, list) else [held]
         if not all(isinstance(word, str) and word in str(text) for word in words):
