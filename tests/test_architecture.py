@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "run": GROUND | {"prepare", "models", "training", "evaluate", "parity", "report"},
     "forecast": {"errors", "machine", "prepare", "run", "training"},
     "diagnosis": {"machine"},
+    "interrupts": set(),
     "terminal": {"errors", "forecast", "prepare", "rundir", "training", "report"},
     "cli": {
         "errors",
@@ -48,6 +49,7 @@ MAY_IMPORT = {
         "answers",
         "report",
         "diagnosis",
+        "interrupts",
         "terminal",
     },
     "__init__": {"recipe_file", "rundir", "run", "predictor"},

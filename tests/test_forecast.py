@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from attune import cli, forecast, recipe_file, run
 from attune.errors import RecipeError
+from attune.models import methods
 
 
 @pytest.fixture
@@ -77,6 +78,32 @@ def test_a_budget_takes_as_many_epochs_as_fit(ready, monkeypatch, seconds, epoch
 @pytest.mark.parametrize(("word", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400)])
 def test_a_budget_is_a_number_with_a_unit(word, seconds):
     assert forecast.seconds_of(word) == seconds
+
+
+def test_methods_are_compared_and_the_plan_is_as_it_was(ready):
+    before = (ready.recipe, ready.trained)
+    found = forecast.by_method(ready)
+    assert set(found) == set(methods.CATALOGUE)
+    assert (ready.recipe, ready.trained) == before
+    assert found["full"][0] is ready
+    rates = {name: other.recipe.train.lr for name, (other, _) in found.items()}
+    assert rates == {"full": 3e-3, "last": 3e-3, "lora": 3e-3, "head": 3e-3}  # that of the recipe
+    assert all(other.recipe.method.name == name for name, (other, _) in found.items())
+    assert found["head"][1].kept_seconds > 0 == found["full"][1].kept_seconds
+
+
+def test_the_command_tells_what_each_method_takes_and_why_one_cannot_be_had(tmp_path, checkpoints):
+    path = str(tiny.reviews(tmp_path / "r.csv"))
+    knobs = ["train.epochs=1", f"model.base={checkpoints('albert')}"]
+    told = CliRunner().invoke(cli.app, ["plan", path, *knobs, "--methods", "--json"])
+    assert told.exit_code == 0
+    found = {line["name"]: line for line in map(json.loads, told.stdout.splitlines()) if "name" in line}
+    assert set(found) == set(methods.CATALOGUE)
+    assert "share" in found["last"]["problem"]
+    assert found["full"]["event"] == "method"
+    spoken = CliRunner().invoke(cli.app, ["plan", path, *knobs, "--methods"]).stderr
+    assert "method.name=" in spoken
+    assert "the head:" in spoken
 
 
 @pytest.mark.parametrize("word", ["", "10", "m", "-3m", "nanm", "10 minutes", "infs"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -121,6 +120,9 @@ def plan(
     valid: ValidFile = "",
     test: TestFile = "",
     budget: Budget = "",
+    methods: Annotated[
+        bool, typer.Option("--methods", help="Try each way to train fewer weights, too.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Try a few steps and tell what a training will take: time, memory, energy. Trains nothing that stays."""
@@ -136,12 +138,15 @@ def plan(
         screen.say(command(f"plan {source}"))
         ready = run.plan(recipe)
         screen.plan(ready)
+        others = forecast.by_method(ready) if methods else {}
         fitting, told = forecast.within(ready, seconds) if budget else (ready, forecast.forecast(ready))
         options = [word for name, value in given.items() if value for word in (f"--{name}", value)]
         words = [source, *(overrides or []), *options]
         if fitting is not ready:
             words.append(f"train.epochs={fitting.recipe.train.epochs:g}")
         screen.forecast(told, shlex.join(words), budget)
+        if methods:
+            screen.methods(others)
 
 
 def _short(**given: str) -> dict[str, str]:
@@ -234,35 +239,12 @@ def _fitted(screen: Screen, ready: Any, budget: str) -> Any:
 
 
 def _follow(screen: Screen, events: Iterator[Any], name: str, shown: Sequence[str]) -> None:
-    """Draws the run; Ctrl-C and SIGTERM leave the loop, which saves, and a second one stops at once."""
-    stop: list[int] = []
+    """Draws the run until it ends or is asked to stop."""
+    from attune import interrupts
 
-    def asked(number: int, frame: object) -> None:
-        if stop:
-            raise KeyboardInterrupt
-        stop.append(number)
-
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        screen.follow(_until(events, stop), shown)
-    finally:
-        for number, held in before.items():
-            signal.signal(number, held)
-    if stop:
+    if interrupts.followed(events, lambda held: screen.follow(held, shown)):
         screen.say(f"\nsaved; go on with: {command(f'resume {name}')}")
         raise typer.Exit(INTERRUPTED)
-
-
-def _until(events: Iterator[Any], stop: list[int]) -> Iterator[Any]:
-    finished = False
-    for event in events:
-        yield event
-        finished = type(event).__name__ == "Finished"
-        if stop and not finished:
-            break
-    if finished:
-        stop.clear()
-    events.close()  # type: ignore[attr-defined]
 
 
 @contextmanager

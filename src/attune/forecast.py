@@ -8,6 +8,7 @@ timed, and the largest shows how high memory rises.
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import shutil
 import tempfile
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attune import machine, run
-from attune.errors import Problem, RecipeError
+from attune import machine, prepare, run
+from attune.errors import AttuneError, Problem, RecipeError
 from attune.prepare import Prepared
 
 if TYPE_CHECKING:
@@ -96,6 +97,23 @@ def forecast(ready: Prepared) -> Forecast:
         free_memory_mib=machine.free_memory_mib(),
         watts=None if joules is None else joules / seconds,
     )
+
+
+def by_method(ready: Prepared) -> dict[str, tuple[Prepared, Forecast] | AttuneError]:
+    """The plan and what it will take for each method, others than its own at their defaults; or why it cannot be had.
+
+    The one that takes least memory comes first, for what a process has held is not always given back.
+    """
+    found: dict[str, tuple[Prepared, Forecast] | AttuneError] = {}
+    for name in ("head", "last", "lora", "full"):
+        gc.collect()
+        machine.forget_peak()
+        try:
+            other = ready if name == ready.recipe.method.name else prepare.with_method(ready, name)
+            found[name] = other, forecast(other)
+        except AttuneError as error:
+            found[name] = error
+    return found
 
 
 def _steps(trial: Fit) -> tuple[int, float, float | None]:

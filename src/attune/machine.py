@@ -55,6 +55,14 @@ def peak_memory_mib() -> float:
     return round(held / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
+def forget_peak() -> None:
+    """Lets the peak begin anew at what is held now, where the system can do that (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
 def free_memory_mib() -> float:
     """The memory that a program could still take, in MiB, this process's own included."""
     import psutil

@@ -15,7 +15,7 @@ from attune.data.checks import Finding
 from attune.data.roles import Roles
 from attune.data.table import Table
 from attune.errors import DataError, Problem, RecipeError
-from attune.recipe import Recipe
+from attune.recipe import MethodSection, Recipe
 
 SMALL_STEPS = 400  # steps that a small data set is trained for, at least
 MOST_EPOCHS = 20
@@ -133,7 +133,7 @@ class Prepared:
 
 def prepare(found: Rows) -> Prepared:
     """Learns the label set, encodes the texts and decides what the recipe left open."""
-    from attune.models import families, load, methods, tokens
+    from attune.models import families, load, tokens
 
     recipe = found.recipe
     task = tasks.build(recipe.task.name, recipe.task.options)
@@ -150,6 +150,21 @@ def prepare(found: Rows) -> Prepared:
     for part, table in found.tables.items():
         ready.gold[part] = task.gold(table)
         ready.features[part] = task.encode(table, encoder, ready.gold[part])
+    return decided(ready)
+
+
+def with_method(ready: Prepared, name: str) -> Prepared:
+    """The same rows learned by another method with its knobs at their defaults; `auto` is decided anew."""
+    asked = ready.rows.recipe.train
+    recipe = ready.recipe.updated("method", **{**MethodSection().model_dump(), "name": name})
+    return decided(replace(ready, recipe=recipe.updated("train", lr=asked.lr, epochs=asked.epochs)))
+
+
+def decided(ready: Prepared) -> Prepared:
+    """The same with what its method trains, and with no `auto` left; completes it in place."""
+    from attune.models import load, methods
+
+    recipe, task = ready.recipe, ready.task
     method = methods.build(**recipe.method.model_dump())
     outline, ready.trained = method.trained(load.outline(recipe.model.base, task.head, task.labels))
     _decide(ready, load.width(recipe.model.base), method.rate)

@@ -101,6 +101,21 @@ class Screen:
         self.fitted(f"  energy    {energy}")
         self.fitted(f"  {f'in {budget}' if budget else 'start':<9} {command(f'train {words}')}")
 
+    def methods(self, found: dict[str, tuple[Prepared, Forecast] | AttuneError]) -> None:
+        """What each method will take, a line each."""
+        self.say("\n  method.name=       time   peak memory")
+        for name, held in found.items():
+            if isinstance(held, AttuneError):
+                self.say(f"  {name:<12} {'':>24}  {held.problems[0].what}")
+                if self.as_json:
+                    self.json({"event": "method", "name": name, "problem": held.problems[0].what})
+                continue
+            ready, told = held
+            time, memory = clock(told.total_seconds), f"{told.peak_memory_mib:,.0f} MiB"
+            self.say(f"  {name:<12} {time:>10} {memory:>13}  {ready.trained.sentence}")
+            if self.as_json:
+                self.json({**told.as_dict(), "event": "method", "name": name})
+
     def taken(self, told: Forecast) -> None:
         """How long a training will take."""
         self.fitted(f"  time      {taken(told)}")
