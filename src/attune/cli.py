@@ -87,9 +87,11 @@ def train(
     knobs = _short(text=text, pair=pair, label=label, task=task, model=model, valid=valid, test=test)
     with _spoken(quiet, as_json) as screen:
         recipe = recipe_file.load(source, overrides or [], knobs)
-        from attune import run, rundir
+        from attune import forecast, run, rundir
 
         rundir.refuse_existing(out)  # said before minutes of reading, not after
+        if budget:
+            forecast.seconds_of(budget)
         if not print_recipe:
             screen.say(command(f"train {source}"))
         ready = run.plan(recipe)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import re
 from collections import Counter
 from pathlib import Path
@@ -71,6 +72,7 @@ def hub(source: str) -> dict[str, Table]:
         DataError: when there is none of that name, or the hub cannot be reached.
     """
     datasets = _library()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of every attempt
     name, _, configuration = source.partition(":")
     try:
         held = datasets.load_dataset(name, configuration or None)

@@ -14,7 +14,7 @@ from attune.data.encoding import decode
 from attune.data.formats import FOREIGN, READABLE, parts
 from attune.data.problems import some
 from attune.data.table import Content, Table
-from attune.errors import DataError, Problem
+from attune.errors import DataError, Problem, nearest
 
 PACKED = {".gz": gzip.decompress, ".xz": lzma.decompress}
 
@@ -132,7 +132,12 @@ def _unpacked(raw: bytes, path: Path, packing: str) -> bytes:
 def _names_a_file(source: str) -> bool:
     """True for what cannot be the name of a data set of the hub."""
     kind, packing = folders.kind_of(Path(source))
-    return kind in (*READABLE, *FOREIGN) or bool(packing) or not columnar.HUB_NAME.fullmatch(source)
+    if kind in (*READABLE, *FOREIGN) or packing or not columnar.HUB_NAME.fullmatch(source):
+        return True
+    # `reviews.cvs`: a slip of the pen for a file that is there
+    folder = Path(source).parent
+    names = [other.name for other in folder.iterdir()] if "." in source and folder.is_dir() else []
+    return bool(nearest(Path(source).name, names))
 
 
 def _by_split(held: dict[str, Table], source: str) -> dict[str, Table]:

@@ -68,13 +68,15 @@ def build(name: str, options: dict[str, Any]) -> Any:
         return task(task.Options(**options))
     except ValidationError as error:
         raise RecipeError(
-            *(
-                Problem(
-                    f"task.options.{'.'.join(map(str, detail['loc']))}",
-                    detail["msg"].lower(),
-                    repr(detail["input"]),
-                    nearest(str(detail["loc"][-1]), task.Options.model_fields) if detail["loc"] else "",
-                )
-                for detail in error.errors()
-            )
+            *(_problem(name, task.Options, dict(detail)) for detail in error.errors())
         ) from error
+
+
+def _problem(name: str, options: Any, detail: dict[str, Any]) -> Problem:
+    """An option that the task does not have, or that cannot have this value."""
+    where = f"task.options.{'.'.join(map(str, detail['loc']))}"
+    if detail["type"] != "extra_forbidden":
+        fix = options.model_fields[detail["loc"][0]].description or "" if detail["loc"] else ""
+        return Problem(where, detail["msg"].lower(), repr(detail["input"]), fix)
+    known = f"The options of {name} are {', '.join(options.model_fields)}"
+    return Problem(where, "no such option", fix=nearest(str(detail["loc"][0]), options.model_fields) or known)
