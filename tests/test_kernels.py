@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -325,3 +327,22 @@ def test_spans_are_the_sequences_a_plan_asks_about():
     assert sorted(map(tuple, whole)) == [(s, n, s, n) for s, n in zip(starts, lengths, strict=True)]
     asked = fused.spans(plan(lengths, np.array([1, 2, 10, 20])))
     assert sorted(map(tuple, asked)) == [(0, 2, 0, 5), (2, 1, 8, 9), (3, 1, 20, 1)]
+
+
+def test_what_is_kept_of_a_compiled_kernel_belongs_to_all_the_sources_it_was_made_of(tmp_path):
+    import subprocess
+    import sys
+
+    source = Path(fused.__file__).parent
+    words = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import kernels.rowwise as r; print(r.gelu.__qualname__)"
+    shutil.copytree(source, tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (tmp_path / "kernels").glob("*.py"):
+        path.write_text(path.read_text(encoding="utf-8").replace("attune.models.kernels", "kernels"), "utf-8")
+    names = []
+    for changed in (False, False, True):
+        if changed:
+            with (tmp_path / "kernels" / "scalars.py").open("a", encoding="utf-8") as file:
+                file.write("\n# changed\n")
+        done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+        names.append(done.stdout)
+    assert names[0] == names[1] != names[2]

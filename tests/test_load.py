@@ -95,3 +95,18 @@ def test_a_type_that_transformers_does_not_know_is_refused(checkpoints, tmp_path
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "strange"}), encoding="utf-8")
     with pytest.raises(RecipeError, match="strange"):
         load.model_type(str(folder))
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_a_text_that_spells_out_the_padding_token_gets_the_logits_of_transformers(checkpoints, family):
+    base = checkpoints(family)
+    tokenizer, model = load.tokenizer(base), load.backbone(base, "classification", ["no", "yes"], seed=1)
+    model.model.eval()
+    texts = ["good kettle", f"good {tokenizer.pad_token} kettle {tokenizer.pad_token} works", "so it works"]
+    rows = TextEncoder(tokenizer, max_tokens=tiny.LIMIT).encode(texts)
+    assert tokenizer.pad_token_id in rows[1][1:-1]
+    with torch.inference_mode():
+        flat = model.classify(Stream.of([rows[i] for i in range(3)]))
+        for row, logits in enumerate(flat):
+            alone = model.model(**tokenizer(texts[row], return_tensors="pt")).logits[0]
+            torch.testing.assert_close(logits, alone, atol=1e-5, rtol=1e-5)

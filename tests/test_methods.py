@@ -23,6 +23,10 @@ POST_NORM = ("bert", "roberta", "albert", "distilbert", "electra")
 COUNTS = {"bert": 3, "modernbert": 3, "gpt2": 3, "llama": 3, "bart": 5, "t5": 5, "mpnet": 3}
 
 
+HEADS = ("classification", "tagging", "qa")
+NEW = ("classifier", "score", "qa_outputs", "classification_head")  # in the names of heads
+
+
 def method(**knobs):
     return methods.build(**MethodSection(**knobs).model_dump())
 
@@ -76,6 +80,24 @@ def test_the_last_layer_and_the_head_are_trained_and_nothing_else(checkpoints, f
     after = model.model.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed <= names
+
+
+@pytest.mark.parametrize("name", ["last", "head", "lora"])
+@pytest.mark.parametrize(("family", "head"), [(f, h) for f in tiny.FAMILIES for h in HEADS if tiny.has(f, h)])
+def test_a_new_head_is_trained_whatever_the_method(checkpoints, family, head, name):
+    base = checkpoints(family)
+    outline = load.outline(base, head, ["a", "b"]).model
+    fresh = set(outline.state_dict()) - set(load.outline(base, "similarity", []).model.state_dict())
+    heads = {weight for weight in fresh if any(part in weight for part in NEW)}
+    assert heads
+    if (family, name) == ("albert", "last"):
+        return
+    model = applied(base, head, name=name, **({"layers": 1} if name == "last" else {}))
+    names = {
+        weight.replace("modules_to_save.default.", "").removeprefix("base_model.model.")
+        for weight in trained(model)
+    }
+    assert heads <= names
 
 
 @pytest.mark.parametrize("family", tiny.KIN)

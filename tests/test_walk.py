@@ -18,6 +18,7 @@ import transformers
 import attune
 from attune import recipe_file, rundir
 from attune import run as runs
+from attune.errors import DataError
 from attune.training.checkpoint import Store
 
 QUICK = ("train.epochs=8", "train.batch=16", "train.lr=3e-3")
@@ -49,10 +50,13 @@ def test_a_finished_run_has_every_file(finished):
     names = {path.name for path in finished.path.iterdir()}
     assert names >= {
         "recipe.yaml", "run.json", "environment.json", "data.json", "findings.json", "events.jsonl", "metrics.json",
-        "details.json", "explanations.json", "parity.json", "predictions", "checkpoints", "model", "report.html",
+        "details.json", "explanations.json", "parity.json", "predictions", "model", "report.html",
     }  # fmt: skip
     assert rundir.RunDir(finished.path).read("run.json")["status"] == "finished"
     assert not list(finished.path.rglob("*.partial-*"))
+    assert "checkpoints" not in names  # three times the model, for nothing that could go on
+    modes = {path.stat().st_mode & 0o777 for path in finished.path.rglob("*") if path.is_file()}
+    assert modes == {(finished.path / "run.json").stat().st_mode & 0o777}
 
 
 def test_the_report_of_a_real_run_shows_validation_beside_training(finished):
@@ -126,6 +130,12 @@ def test_predictions_are_written_as_files(finished, reviews, tmp_path, kind):
         rows = parquet.read_table(out).to_pylist()
     assert len(rows) == 80
     assert {row["label"] for row in rows} == {"good", "bad"}
+
+
+@pytest.mark.parametrize("given", ["good kettle", {"text": "good kettle"}])
+def test_one_text_in_the_place_of_a_list_is_refused_and_not_read_letter_by_letter(finished, given):
+    with pytest.raises(DataError, match=r"predict\(\[\.\.\.\]\)"):
+        finished.predict(given)
 
 
 def test_lines_of_standard_input_are_answered(finished):

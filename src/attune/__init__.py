@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from attune.predictor import Predictor
@@ -35,8 +36,8 @@ class Run:
         """The report, one HTML file."""
         return self.path / "report.html"
 
-    def predict(self, texts: list[str]) -> list[Any]:
-        """The model's answers for these texts."""
+    def predict(self, texts: Sequence[Any]) -> list[Any]:
+        """The model's answers for these texts (or pairs, lists of words, cells by role), in their order."""
         return load(self.path).predict(texts)
 
 

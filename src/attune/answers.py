@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from attune import rundir
+from attune import files, rundir
 from attune.data import inputs, read
 from attune.data.columns import Roles
 from attune.errors import DataError, Problem, RecipeError
@@ -19,6 +20,7 @@ from attune.predictor import CHUNK, open_run
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 ROWS = 4096  # rows of a Parquet group
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+HARMLESS = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)?([eE][-+]?\d+)?", re.ASCII)
 
 
 def write(name: str, source: str, *, columns: Mapping[str, str] | None = None, out: str = "") -> None:
@@ -40,6 +42,8 @@ def write(name: str, source: str, *, columns: Mapping[str, str] | None = None, o
         )
     if out and Path(out).exists():
         raise RecipeError(Problem("--out", "the file exists already", out, "Name another, or remove it"))
+    if out and not Path(out).parent.is_dir():
+        raise RecipeError(Problem("--out", "there is no such folder", str(Path(out).parent), "Make it first"))
     rows = _piped(name) if source == "-" else _of_file(name, source, columns or {})
     if not out:
         for row in rows:
@@ -49,8 +53,9 @@ def write(name: str, source: str, *, columns: Mapping[str, str] | None = None, o
     path, kind = Path(out), Path(out).suffix.lower()
     partial = path.with_name(f"{path.name}.partial")
     try:
-        {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[kind](partial, rows)
-        partial.replace(path)
+        with files.disk_errors(path):
+            {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[kind](partial, rows)
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -69,7 +74,15 @@ def _of_file(name: str, source: str, columns: Mapping[str, str]) -> Iterator[dic
 
 def _beside(given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     """The answer behind the file's own cells; a column of the same name is kept as `given_label`."""
-    return {**{f"given_{name}" if name in answer else name: cell for name, cell in given.items()}, **answer}
+    kept: dict[str, Any] = {}
+    taken = {*answer, *(name for name in given if name not in answer)}
+    for name, cell in given.items():
+        free = name
+        while free in answer or (free != name and free in taken):
+            free = f"given_{free}"
+        taken.add(free)
+        kept[free] = cell
+    return {**kept, **answer}
 
 
 def _piped(name: str) -> Iterator[dict[str, Any]]:
@@ -114,8 +127,12 @@ def _csv(path: Path, rows: Iterator[dict[str, Any]]) -> None:
 
 
 def _safe(cell: Any) -> Any:
-    """A text that begins like a formula is quoted: a spreadsheet would run it (OWASP: CSV injection)."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+    """A text that begins like a formula is quoted: a spreadsheet would run it (OWASP: CSV injection).
+
+    Numbers, and signs alone, are no formulas.
+    """
+    harmless = not isinstance(cell, str) or not cell.startswith(FORMULA) or HARMLESS.fullmatch(cell)
+    return cell if harmless else f"'{cell}"
 
 
 def _jsonl(path: Path, rows: Iterator[dict[str, Any]]) -> None:

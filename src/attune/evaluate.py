@@ -19,8 +19,13 @@ MISTAKES = 12
 EXPLAINED = 6  # of them; each costs as much as training on some of the longest rows
 
 
-def measure(ready: Prepared, model: Backbone, run: RunDir) -> None:
-    """Scores valid and test; writes metrics, details, predictions, explanations and what the task settled."""
+def measure(ready: Prepared, model: Backbone, run: RunDir) -> Iterator[str]:
+    """Scores valid and test; writes metrics, details, predictions and explanations.
+
+    Yields:
+        What it does next, in words.
+    """
+    yield "scoring the test rows"
     task, seed = ready.task, ready.recipe.train.seed
     answers: dict[str, Any] = {}
     for part in ("valid", "test"):
@@ -32,6 +37,7 @@ def measure(ready: Prepared, model: Backbone, run: RunDir) -> None:
         bounds = task.measured(ready.gold[part], answers[part], seed=seed)
         found[part] = {name: asdict(bound) for name, bound in bounds.items()}
         run.write_lines(f"predictions/{part}.jsonl", list(_records(ready, part, answers[part])))
+    yield "training the baselines"
     found["baselines"], found["comparisons"] = _against_baselines(ready, answers["test"])
     run.write("metrics.json", found)
     details = {
@@ -40,6 +46,7 @@ def measure(ready: Prepared, model: Backbone, run: RunDir) -> None:
         "test": task.details(ready.gold["test"], answers["test"]),
     }
     run.write("details.json", details)
+    yield "looking into the worst answers"
     run.write("explanations.json", list(_mistakes(ready, model, answers["test"])))
 
 

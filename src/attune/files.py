@@ -94,7 +94,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
         try:
             partial.mkdir(parents=True)
             yield partial
+            readable = partial.stat().st_mode & 0o666  # some libraries write files for their owner alone
             for file in sorted(partial.rglob("*")):
+                if file.is_file():
+                    file.chmod(readable)
                 sync(file)
             sync(partial)
             replaced = path.with_name(f"{path.name}{PARTIAL}old-{uuid.uuid4().hex[:8]}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from attune import recipe_file, rundir, tasks
 from attune.data import inputs as given
+from attune.data.problems import shown
 from attune.data.table import Table
 from attune.errors import DataError, Problem, RecipeError, command
 from attune.models import load, tokens
@@ -25,7 +26,14 @@ class Predictor:
         self.task, self.model, self.encoder, self.paired = task, model, encoder, paired
 
     def predict(self, inputs: Sequence[Input]) -> list[Any]:
-        """The answers for these inputs, in their order: each a dataclass with `label` and what belongs to it."""
+        """The answers for these inputs, in their order: each a dataclass with `label` and what belongs to it.
+
+        Raises:
+            DataError: for one text instead of a list of them, and for what is no input of the run's task.
+        """
+        if isinstance(inputs, str | Mapping):
+            what = "one input, where a list of them is expected"
+            raise DataError(Problem("inputs", what, shown(inputs), "Put it between brackets: predict([...])"))
         return list(self.stream(inputs))
 
     def stream(self, inputs: Iterable[Input]) -> Iterator[Any]:

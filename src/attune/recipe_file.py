@@ -160,11 +160,14 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], str]]:
             Problem(str(path), "there is no such recipe", fix=nearest(path.name, names))
         ) from error
     except UnicodeDecodeError as error:
-        raise RecipeError(Problem(str(path), "is not UTF-8 text")) from error
+        raise RecipeError(Problem(str(path), "is not UTF-8 text", fix="Save it as UTF-8")) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise RecipeError(Problem(where, f"is not YAML: {getattr(error, 'problem', error)}")) from error
+        fix = "Look at this line and the one before: at brackets, quotes, and blanks after a colon"
+        raise RecipeError(
+            Problem(where, f"is not YAML: {getattr(error, 'problem', error)}", fix=fix)
+        ) from error
     if not isinstance(values, dict):
         fix = f"Start from the one that `{command('train DATA --print-recipe')}` prints"
         raise RecipeError(Problem(str(path), "is not a recipe", type(values).__name__, fix))

@@ -120,10 +120,8 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
             if not isinstance(event, Evaluating | Keeping):
                 run.append_event(event.as_dict())
             if isinstance(event, Finished):
-                yield Measuring(
-                    event.step, "scoring the test rows and the baselines, checking the stored model"
-                )
-                _finish(ready, run, trial, event)
+                for what in _finish(ready, run, trial, event):
+                    yield Measuring(event.step, what)
             yield event
     except GeneratorExit:
         run.status("stopped", reason="stopped by the user", finished=_now())
@@ -133,12 +131,13 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
         raise
 
 
-def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> None:
+def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> Iterator[str]:
+    """Measures, stores, checks, reports; yields what it does next."""
     from attune import evaluate, report
     from attune.models import load, methods
 
     model, state = trained.learner.model, trained.state
-    evaluate.measure(ready, model, run)
+    yield from evaluate.measure(ready, model, run)
     details = run.read("details.json")
     details["cost"] = {
         "train_seconds": event.seconds,
@@ -155,6 +154,7 @@ def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> None:
     with files.whole_folder(run.model) as folder:
         load.store(model, ready.tokenizer, folder)
         ready.task.ship(folder)
+    yield "checking the stored model in a process of its own"
     parity.check(run)
     run.status(
         "finished",
@@ -165,6 +165,7 @@ def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> None:
         stopped_early=event.reason.startswith("stopped early"),
         reason=event.reason,
     )
+    trained.store.forget()
     report.write(run.path)
 
 

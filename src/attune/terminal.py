@@ -161,7 +161,7 @@ class Screen:
             progress.update(task, completed=1.0, text="done")
 
     def _lines(self, events: Iterator[Event]) -> None:
-        from attune.training.events import Evaluated, Stepped
+        from attune.training.events import Evaluated, Measuring, Stepped
 
         last = 0.0
         for event in events:
@@ -170,6 +170,8 @@ class Screen:
                 self.say(stepped(event))
             elif isinstance(event, Evaluated):
                 self.say(evaluated(event, self.shown))
+            elif isinstance(event, Measuring):
+                self.say(event.what)
 
     def results(self, run: RunDir) -> None:
         """The final table, the verdict, the paths."""

@@ -139,9 +139,10 @@ def _read_lines(text: str, found: Rows) -> None:
             if not found.rows and _one_object(text, found):
                 return
             column = error.colno + len(raw) - len(raw.lstrip(BLANKS))
-            found.problem(
-                f"{number}:{column}", f"not JSON: {_lower(error.msg)}", found=shown(line[error.pos :])
-            )
+            rest = line[error.pos :]
+            held = shown(rest) if rest.strip() else "the end of the line"
+            fix = 'Write one whole object on the line: {"text": ..., "label": ...}'
+            found.problem(f"{number}:{column}", f"not JSON: {_lower(error.msg)}", found=held, fix=fix)
         else:
             found.add(value, number)
 

@@ -37,7 +37,7 @@ def truths(look: Look) -> bool:
 
 def names(values: set[str], known: Sequence[str]) -> dict[str, str]:
     """Names of numbered labels, counted from 0, or from 1 where the last number needs it; else nothing."""
-    if not known or not values or not all(value.isdigit() for value in values):
+    if not known or not values or not all(value.isascii() and value.isdigit() for value in values):
         return {}
     numbers = {int(value) for value in values}
     first = 1 if max(numbers) == len(known) and 0 not in numbers else 0

@@ -104,7 +104,8 @@ def _check_columns(table: Table, roles: Roles, *, labelled: bool) -> None:
     problems = []
     for role, name in _texts(roles):
         if name not in table.columns:
-            fix = nearest(name, table.columns) or f"Give {table.path} the columns of train."
+            fix = nearest(name, table.columns) or f"Give {table.path} the columns of train"
+            fix += "" if labelled else f", or name the one that holds it: --{role} COLUMN"
             found = f"the columns {some(table.columns, 20)}"
             problems.append(Problem(table.path, f"no column {name!r} for the {role}", found, fix))
     for name in roles.labels if labelled else ():

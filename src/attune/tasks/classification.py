@@ -54,10 +54,7 @@ class Classification(base.Task[Options]):
 
     def learn(self, rows: Table) -> None:
         """Takes the labels of the rows, sorted by name (by value where all are whole numbers)."""
-        names = sorted(set(rows.column("label")))
-        if all(name.lstrip("-").isdigit() for name in names):
-            names.sort(key=int)
-        self.labels = tuple(names)
+        self.labels = texts.ordered(set(rows.column("label")))
 
     def gold(self, rows: Table) -> np.ndarray:
         """The index of each row's label, [N] int64."""

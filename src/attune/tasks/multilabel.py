@@ -49,10 +49,7 @@ class Multilabel(base.Task[Options]):
 
     def learn(self, rows: Table) -> None:
         """Takes every label that a row has, sorted by name (by value where all are whole numbers)."""
-        names = sorted({name for cell in rows.column("label") for name in cell})
-        if all(name.lstrip("-").isdigit() for name in names):
-            names.sort(key=int)
-        self.labels = tuple(names)
+        self.labels = texts.ordered({name for cell in rows.column("label") for name in cell})
 
     def gold(self, rows: Table) -> np.ndarray:
         """Which labels each row has, [N, C] of 0 and 1, int64; one that train does not have is not scored."""

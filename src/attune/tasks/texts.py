@@ -6,7 +6,8 @@ of theirs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import numpy as np
 from attune.data.table import Table
 from attune.models.tokens import TextEncoder
 from attune.tasks.features import Features, one_each
+
+WHOLE = re.compile(r"-?[0-9]+")
 
 
 def encode(
@@ -35,6 +38,14 @@ def encode(
         shares = shares * weights[sequences.rows]
     held = np.full(len(sequences), -1) if targets is None else targets[sequences.rows]
     return one_each(sequences, held, shares)
+
+
+def ordered(names: Iterable[str]) -> tuple[str, ...]:
+    """The different names, sorted: by value where all are whole numbers."""
+    found = sorted(set(names))
+    if all(WHOLE.fullmatch(name) for name in found):
+        found.sort(key=int)
+    return tuple(found)
 
 
 def mean_of_windows(pieces: Sequence[Any], features: Features) -> np.ndarray:

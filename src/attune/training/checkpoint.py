@@ -105,6 +105,10 @@ class Store:
             self._digest = found.hexdigest()
         return self._digest
 
+    def forget(self) -> None:
+        """Gives the disk back: a finished run has its weights in the stored model."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def checkpoints(self) -> list[Path]:
         """The whole checkpoints, newest first."""
         return sorted(self.folder.glob(f"{PREFIX}*[0-9]"), reverse=True) if self.folder.is_dir() else []

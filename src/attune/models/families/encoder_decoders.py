@@ -240,5 +240,9 @@ class MBart(Bart):
         return normed
 
     def begins(self, stream: Stream) -> Tensor:
-        """The last token of the text itself, its language (modeling_mbart.py:59)."""
-        return stream.tokens[torch.from_numpy(stream.starts + np.asarray(stream.lengths) - 1)]
+        """The last token of the text itself, its language (modeling_mbart.py:59).
+
+        transformers finds it by counting what is no padding: a text that spells out `<pad>` gets one before the last.
+        """
+        real = np.asarray((stream.tokens != self.model.config.pad_token_id).cpu())
+        return stream.tokens[torch.from_numpy(stream.starts + np.add.reduceat(real, stream.starts) - 1)]

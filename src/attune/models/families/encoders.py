@@ -64,10 +64,14 @@ class Bert(Layered):
             kinds = stream.kinds
         states: Tensor = self.base.embeddings(
             inputs_embeds=words,
-            position_ids=(stream.positions + self.first_position(config))[None],
+            position_ids=self.places(stream)[None],
             token_type_ids=kinds[None],
         )
         return states
+
+    def places(self, stream: Stream) -> Tensor:
+        """The row of the position table of each token, [T]."""
+        return stream.positions + self.first_position(self.base.config)
 
     def tower(self) -> list[Any]:
         """The layers in the order of their calls."""
@@ -114,6 +118,16 @@ class Roberta(Bert):
     def first_position(cls, config: Any) -> int:
         """Positions begin behind the padding index (modeling_roberta.py:142)."""
         return int(config.pad_token_id) + 1
+
+    def places(self, stream: Stream) -> Tensor:
+        """A padding token that a text spells out (`<pad>`) stands at the padding index and counts for none."""
+        padding = int(self.base.config.pad_token_id)
+        real = (stream.tokens != padding).long()
+        if bool(real.all()):
+            return super().places(stream)
+        counted, starts = real.cumsum(0), torch.from_numpy(stream.starts)
+        before = (counted - real)[starts].repeat_interleave(torch.tensor(stream.lengths))
+        return (counted - before) * real + padding
 
     score = Electra.score
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from attune.models.families.encoder_decoders import EncoderDecoder
@@ -31,6 +31,13 @@ class T5(EncoderDecoder):
     def positions_of(cls, config: Any) -> int:
         """No end."""
         return NO_LIMIT
+
+    def head(self) -> dict[str, nn.Module]:
+        """What is neither words nor a half: T5 with a head for answers is its own base."""
+        if self.base is not self.model:
+            return super().head()
+        own = ("shared", "encoder", "decoder")
+        return {name: part for name, part in self.model.named_children() if name not in own}
 
     def modules(self, half: Any) -> list[Any]:
         """The blocks."""

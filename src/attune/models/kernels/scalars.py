@@ -7,7 +7,9 @@ A mask of dropout is never stored: `mix` of (seed, row, column) makes it, and ma
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -22,13 +24,21 @@ GOLDEN = np.uint32(0x9E3779B9)  # 2^32 / golden ratio: neighbours land far apart
 FIRST, SECOND = np.uint32(0x7FEB352D), np.uint32(0x846CA68B)  # lowbias32 (Wellons 2018)
 F = np.float32
 U = np.uint32
+SOURCES = hashlib.sha256(
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+).hexdigest()[:8]
 instructions: Callable[[Callable[..., Any]], Any] = (
     extending.intrinsic
 )  # a function that is given as LLVM code
 
 
 def kernel(function: Callable[..., None]) -> Any:
-    """A kernel that works without the lock of the interpreter; compiled at the first call, then kept on disk."""
+    """A kernel that works without the lock of the interpreter; compiled at the first call, then kept on disk.
+
+    numba's cache looks at the file of the kernel alone; the name that it is kept under also tells what was laid into
+    it from the files beside.
+    """
+    function.__qualname__ += f"_{SOURCES}"
     made = numba.njit(nogil=True, fastmath=REORDER, error_model="numpy")(function)
     # numba refuses where it may write neither beside the source nor in the user's cache
     with contextlib.suppress(RuntimeError):
