@@ -1,11 +1,14 @@
-"""What `attune predict` writes: no cell of the user's is lost or rewritten, and no formula is handed to a spreadsheet."""
+"""What `attune predict` writes: no cell of the user's is lost or rewritten, no formula is handed to a spreadsheet."""
 
 from __future__ import annotations
 
+import json
+from datetime import date
+
 import pytest
 
-from attune import answers
-from attune.errors import RecipeError
+from attune import answers, rundir
+from attune.errors import DataError, RecipeError
 from attune.tasks.texts import ordered
 
 
@@ -26,6 +29,50 @@ def test_numbers_and_signs_stay_what_they_are(cell):
 @pytest.mark.parametrize("cell", ["=1+1", "@sum", "-1+cmd|' /C calc'!A0", "+A1", "\t=1", "-2-3", "=-1"])
 def test_formulas_are_quoted(cell):
     assert answers._safe(cell) == "'" + cell
+
+
+def test_a_column_of_the_user_called_probabilities_is_no_answer():
+    told = answers._flat({"probabilities": "mine", "text": "t"}, {"label": 1.5})
+    assert told == {"probabilities": "mine", "text": "t", "label": 1.5}
+    told = answers._flat({"probabilities": {"a": 1}}, {"label": "a", "probabilities": {"a": 0.9, "b": 0.1}})
+    assert told == {"probabilities": '{"a": 1}', "label": "a", "p(a)": 0.9, "p(b)": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ([1, "n/a", None], ["1", "n/a", None]),
+        ([1, 1.5], [1.0, 1.5]),
+        ([True, False], [True, False]),
+        ([None, None], [None, None]),
+        ([date(2026, 1, 2), None], [date(2026, 1, 2), None]),
+        ([["a"], {"b": 1}], ['["a"]', '{"b": 1}']),
+    ],
+)
+def test_parquet_takes_columns_of_any_cells(tmp_path, cells, expected):
+    from pyarrow import parquet
+
+    answers._parquet(tmp_path / "a.parquet", iter([({"x": cell}, {"label": "a"}) for cell in cells]))
+    assert parquet.read_table(tmp_path / "a.parquet")["x"].to_pylist() == expected
+
+
+def test_a_kind_that_changes_after_thousands_of_rows_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(answers, "ROWS", 2)
+    rows = iter([({"x": cell}, {"label": "a"}) for cell in (1, 2, 1.5)])
+    with pytest.raises(DataError, match=r"'x'.*several kinds"):
+        answers._parquet(tmp_path / "a.parquet", rows)
+    texts = iter([({"x": cell}, {"label": "a"}) for cell in ("1", None, 7, 1.5)])
+    answers._parquet(tmp_path / "b.parquet", texts)
+
+
+def test_the_last_run_is_the_one_that_was_begun_last_whatever_was_touched_since(tmp_path, monkeypatch):
+    monkeypatch.setattr(rundir, "RUNS", tmp_path)
+    for name, started in (("new", "2026-02-01T00:00:00+00:00"), ("old", "2026-01-01T00:00:00+00:00")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps({"started": started}))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "run.json").write_text("[")
+    assert rundir.find("last").path.name == "new"
 
 
 def test_a_folder_that_is_not_there_is_told_before_a_model_is_loaded(tmp_path):

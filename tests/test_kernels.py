@@ -334,7 +334,8 @@ def test_what_is_kept_of_a_compiled_kernel_belongs_to_all_the_sources_it_was_mad
     import sys
 
     source = Path(fused.__file__).parent
-    words = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import kernels.rowwise as r; print(r.gelu.__qualname__)"
+    words = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import kernels.rowwise as r; "
+    words += "print(r.gelu.__qualname__)"
     shutil.copytree(source, tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
     for path in (tmp_path / "kernels").glob("*.py"):
         path.write_text(path.read_text(encoding="utf-8").replace("attune.models.kernels", "kernels"), "utf-8")

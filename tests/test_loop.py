@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from attune.models import load
 from attune.models.tokens import TextEncoder
 from attune.recipe import TrainSection
 from attune.tasks.classification import Classification, Options
+from attune.tasks.features import batch_of
 from attune.training import batches
 from attune.training.checkpoint import Store, verify
 from attune.training.events import Evaluated, Finished, Saved, Stepped
@@ -241,6 +243,14 @@ def test_schedules_equal_those_of_transformers(name):
         assert factor(name, step, 40, 5) == pytest.approx(reference.get_last_lr()[0], abs=1e-12)
         optimizer.step()
         reference.step()
+
+
+def test_a_step_without_a_target_has_no_gradient(checkpoints, tmp_path):
+    run = _fit(checkpoints, tmp_path)
+    train = replace(run.train, weights=np.zeros_like(run.train.weights))
+    part = np.arange(8)
+    done = update(run.learner, [batch_of(train, part)], count=train.count(part), lr=1e-3)
+    assert (done.loss, done.grad_norm) == (0.0, 0.0)
 
 
 def test_biases_and_norms_do_not_decay(checkpoints):

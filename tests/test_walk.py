@@ -18,7 +18,7 @@ import transformers
 import attune
 from attune import recipe_file, rundir
 from attune import run as runs
-from attune.errors import DataError
+from attune.errors import DataError, RecipeError
 from attune.training.checkpoint import Store
 
 QUICK = ("train.epochs=8", "train.batch=16", "train.lr=3e-3")
@@ -316,6 +316,48 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_a_sentence(
     ready, folder = runs.reopen(str(folder.path))
     runs.drained(runs.train(ready, folder))
     assert folder.read("run.json")["status"] == "finished"
+
+
+def test_a_run_that_cannot_be_saved_when_it_is_left_is_not_said_to_be(
+    checkpoints, reviews, tmp_path, monkeypatch
+):
+    import errno
+
+    from attune import interrupts
+    from attune.errors import MachineError
+    from attune.training import checkpoint
+    from attune.training.events import Stepped
+
+    ready = runs.plan(recipe_file.load(str(reviews), QUICK, {"model.base": checkpoints("bert")}))
+    folder = runs.start(ready, str(tmp_path / "run"))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def draw(events):
+        for event in events:
+            if isinstance(event, Stepped):
+                monkeypatch.setattr(checkpoint, "save_file", full)
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(MachineError, match="disk is full"):
+        interrupts.followed(runs.train(ready, folder), draw)
+    assert folder.read("run.json")["status"] == "failed"
+
+
+def test_a_run_whose_recipe_was_changed_is_not_resumed(checkpoints, reviews, tmp_path):
+    ready = runs.plan(recipe_file.load(str(reviews), QUICK, {"model.base": checkpoints("bert")}))
+    folder = runs.start(ready, str(tmp_path / "run"))
+    events = runs.train(ready, folder)
+    next(events)
+    events.close()
+    path = folder.path / "recipe.yaml"
+    held = path.read_text(encoding="utf-8")
+    path.write_text(held.replace("clip: 1.0", "clip: 0.5"), encoding="utf-8")
+    with pytest.raises(RecipeError, match="the recipe is not what it was"):
+        runs.reopen(str(folder.path))
+    path.write_text(held, encoding="utf-8")
+    runs.reopen(str(folder.path))
 
 
 def test_attribution_finds_the_word_that_tells(finished):

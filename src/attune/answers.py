@@ -18,6 +18,7 @@ from attune.errors import DataError, Problem, RecipeError
 from attune.predictor import CHUNK, open_run
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+Row = tuple[dict[str, Any], dict[str, Any]]  # the cells of the file, and the answer
 ROWS = 4096  # rows of a Parquet group
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 HARMLESS = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)?([eE][-+]?\d+)?", re.ASCII)
@@ -46,8 +47,8 @@ def write(name: str, source: str, *, columns: Mapping[str, str] | None = None, o
         raise RecipeError(Problem("--out", "there is no such folder", str(Path(out).parent), "Make it first"))
     rows = _piped(name) if source == "-" else _of_file(name, source, columns or {})
     if not out:
-        for row in rows:
-            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+        for given, answer in rows:
+            sys.stdout.write(_told(_beside(given, answer)) + "\n")
             sys.stdout.flush()
         return
     path, kind = Path(out), Path(out).suffix.lower()
@@ -60,7 +61,7 @@ def write(name: str, source: str, *, columns: Mapping[str, str] | None = None, o
         partial.unlink(missing_ok=True)
 
 
-def _of_file(name: str, source: str, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _of_file(name: str, source: str, columns: Mapping[str, str]) -> Iterator[Row]:
     held = rundir.find(name).read("data.json")["roles"]
     text, pair = (columns.get(role) or held[role] if held[role] else "" for role in ("text", "pair"))
     table = read.read(source)
@@ -69,7 +70,7 @@ def _of_file(name: str, source: str, columns: Mapping[str, str]) -> Iterator[dic
     for first in range(0, len(rows), CHUNK):
         part = rows.take(range(first, min(first + CHUNK, len(rows))))
         for place, answer in enumerate(predictor.answers(part), start=first):
-            yield _beside(table.row(place), asdict(answer))
+            yield table.row(place), asdict(answer)
 
 
 def _beside(given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
@@ -85,14 +86,14 @@ def _beside(given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     return {**kept, **answer}
 
 
-def _piped(name: str) -> Iterator[dict[str, Any]]:
+def _piped(name: str) -> Iterator[Row]:
     """Answers each line as it comes."""
     predictor = open_run(name)
     for number, line in enumerate(sys.stdin, start=1):
         text = line.rstrip("\n")
         given: Any = json.loads(text) if text.startswith("{") and _is_object(text) else text
         try:
-            yield asdict(predictor.predict([given])[0])
+            yield {}, asdict(predictor.predict([given])[0])
         except DataError as error:
             places = [replace(problem, where=f"standard input:{number}") for problem in error.problems]
             raise DataError(*places) from error
@@ -105,21 +106,28 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
+def _flat(given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     """The row with one column for each probability, and what is a list as JSON."""
     flat: dict[str, Any] = {}
-    for name, cell in row.items():
+    for name, cell in answer.items():
         if name == "probabilities":
             flat |= {f"p({label})": value for label, value in cell.items()}
         else:
-            flat[name] = json.dumps(cell, ensure_ascii=False) if isinstance(cell, list | dict) else cell
-    return flat
+            flat[name] = cell
+    row = _beside(given, flat)
+    return {name: _told(cell) if isinstance(cell, list | dict) else cell for name, cell in row.items()}
 
 
-def _csv(path: Path, rows: Iterator[dict[str, Any]]) -> None:
+def _told(cell: Any) -> str:
+    """JSON; of a date and the like the text."""
+    return json.dumps(cell, ensure_ascii=False, default=str)
+
+
+def _csv(path: Path, rows: Iterator[Row]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = None
-        for row in map(_flat, rows):
+        for given, answer in rows:
+            row = _flat(given, answer)
             if writer is None:
                 writer = csv.DictWriter(file, list(row))
                 writer.writeheader()
@@ -135,35 +143,57 @@ def _safe(cell: Any) -> Any:
     return cell if harmless else f"'{cell}"
 
 
-def _jsonl(path: Path, rows: Iterator[dict[str, Any]]) -> None:
+def _jsonl(path: Path, rows: Iterator[Row]) -> None:
     with path.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        for given, answer in rows:
+            file.write(_told(_beside(given, answer)) + "\n")
 
 
-def _parquet(path: Path, rows: Iterator[dict[str, Any]]) -> None:
-    import pyarrow
+def _parquet(path: Path, rows: Iterator[Row]) -> None:
+    """Writes groups of rows; a column of one kind of cells in the first group keeps it, any other is text."""
     from pyarrow import parquet
 
     writer, held = None, []
-    for row in map(_flat, rows):
-        held.append(row)
+    for given, answer in rows:
+        held.append(_flat(given, answer))
         if len(held) == ROWS:
-            writer = _group(path, writer, held, pyarrow, parquet)
+            writer = _group(path, writer, held, parquet)
             held = []
     if held or writer is None:
-        writer = _group(path, writer, held, pyarrow, parquet)
+        writer = _group(path, writer, held, parquet)
     writer.close()
 
 
-def _group(path: Path, writer: Any, held: list[dict[str, Any]], pyarrow: Any, parquet: Any) -> Any:
-    """Writes a group of rows in the types of the first one; what is empty in all of that is taken for text."""
-    table = pyarrow.Table.from_pylist(held)
+def _group(path: Path, writer: Any, held: list[dict[str, Any]], parquet: Any) -> Any:
+    import pyarrow
+
+    names = writer.schema.names if writer is not None else list(held[0]) if held else []
+    kinds = [_kind(pyarrow, writer, [row[name] for row in held], name) for name in names]
+    columns = []
+    for name, kind in zip(names, kinds, strict=True):
+        cells = [row[name] for row in held]
+        if kind == pyarrow.string():
+            cells = [cell if cell is None or isinstance(cell, str) else _told(cell) for cell in cells]
+        try:
+            columns.append(pyarrow.array(cells).cast(kind))  # safe: 1.5 is not cut to 1
+        except (pyarrow.ArrowException, OverflowError, TypeError) as error:
+            what = f"the column {name!r} holds cells of several kinds, which a Parquet file cannot"
+            fix = "Write a .jsonl or a .csv file instead"
+            raise DataError(
+                Problem(str(path.name).removesuffix(".partial"), what, str(error)[:80], fix)
+            ) from error
+    table = pyarrow.table(dict(zip(names, columns, strict=True)))
     if writer is None:
-        fields = [
-            pyarrow.field(f.name, pyarrow.string() if pyarrow.types.is_null(f.type) else f.type)
-            for f in table.schema
-        ]
-        writer = parquet.ParquetWriter(path, pyarrow.schema(fields))
-    writer.write_table(table.cast(writer.schema))
+        writer = parquet.ParquetWriter(path, table.schema)
+    writer.write_table(table)
     return writer
+
+
+def _kind(pyarrow: Any, writer: Any, cells: list[Any], name: str) -> Any:
+    """The type of a column: as it was begun, else that of its cells; text where they are of several kinds."""
+    if writer is not None:
+        return writer.schema.field(name).type
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if kinds == {int, float}:
+        return pyarrow.float64()
+    return pyarrow.infer_type(cells) if len(kinds) == 1 else pyarrow.string()

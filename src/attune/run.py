@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from attune import files, machine, parity, prepare, recipe_file, rundir
-from attune.errors import AttuneError, DataError, Problem, RecipeError
+from attune.errors import AttuneError, DataError, Problem, RecipeError, command
 from attune.prepare import Prepared
 from attune.recipe import Recipe
 from attune.rundir import RunDir
@@ -31,7 +31,9 @@ def start(ready: Prepared, out: str = "") -> RunDir:
     run.write("environment.json", machine.environment(recipe.train.seed))
     run.write("data.json", prepare.described(ready))
     run.write("findings.json", [finding.as_dict() for finding in ready.rows.findings])
-    run.status("running", started=_now(), command=["attune", *sys.argv[1:]], version=machine.version())
+    digest = files.sha256(run.path / "recipe.yaml")
+    words = ["attune", *sys.argv[1:]]
+    run.status("running", started=_now(), command=words, version=machine.version(), recipe=digest)
     return run
 
 
@@ -39,7 +41,7 @@ def reopen(name: str) -> tuple[Prepared, RunDir]:
     """A stopped or killed run, planned again exactly as it was.
 
     Raises:
-        RecipeError: for a run that is finished.
+        RecipeError: for a run that is finished or still going on, and when its recipe is not what it was.
         DataError: when a data file is not what it was.
     """
     run = rundir.find(name)
@@ -52,7 +54,11 @@ def reopen(name: str) -> tuple[Prepared, RunDir]:
         and machine.alive(held["pid"], held["born"])
     ):
         raise RecipeError(Problem(name, "the run is still going on", f"process {held['pid']}"))
-    ready = plan(recipe_file.load(str(run.path / "recipe.yaml")))
+    recipe = run.path / "recipe.yaml"
+    if held.get("recipe", "") != files.sha256(recipe):
+        fix = f"Restore it; or train anew from it: {command(f'train {recipe}')}"
+        raise RecipeError(Problem(str(recipe), "the recipe is not what it was when the run began", fix=fix))
+    ready = plan(recipe_file.load(str(recipe)))
     before, now = run.read("data.json")["files"], prepare.described(ready)["files"]
     changed = [
         Problem(
@@ -115,8 +121,9 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
     trial = fitting(ready, Store(run.checkpoints))
     run.status("running", host=machine.host(), born=machine.born())
     run.forget_events_after(trial.store.newest_step())
+    events = fit(trial)
     try:
-        for event in fit(trial):
+        for event in events:
             if not isinstance(event, Evaluating | Keeping):
                 run.append_event(event.as_dict())
             if isinstance(event, Finished):
@@ -124,11 +131,21 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
                     yield Measuring(event.step, what)
             yield event
     except GeneratorExit:
-        run.status("stopped", reason="stopped by the user", finished=_now())
+        _leave(run, events)
         raise
     except AttuneError as error:
         run.status("failed", reason=str(error), finished=_now())
         raise
+
+
+def _leave(run: RunDir, events: Generator[Event]) -> None:
+    """Lets the loop save what it reached, and only then says that the run is stopped."""
+    try:
+        events.close()
+    except AttuneError as error:
+        run.status("failed", reason=str(error), finished=_now())
+        raise
+    run.status("stopped", reason="stopped by the user", finished=_now())
 
 
 def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> Iterator[str]:

@@ -94,12 +94,12 @@ def refuse_existing(out: str) -> None:
 
 
 def find(name: str) -> RunDir:
-    """The run folder of this name; `last` is the newest one under runs/.
+    """The run folder of this name; `last` is the one under runs/ that was begun last.
 
     Raises:
         RecipeError: when there is no such run.
     """
-    known = sorted((p for p in RUNS.glob("*") if (p / "run.json").is_file()), key=lambda p: p.stat().st_mtime)
+    known = sorted((p for p in RUNS.glob("*") if (p / "run.json").is_file()), key=_started)
     if name == "last" and known:
         return RunDir(known[-1])
     path = Path(name)
@@ -123,3 +123,11 @@ def _free(path: Path) -> Path:
     while candidate.exists():
         candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
     return candidate
+
+
+def _started(folder: Path) -> tuple[str, str]:
+    """When a run began; what is no run.json of ours comes first."""
+    try:
+        return str(files.read_json(folder / "run.json").get("started", "")), folder.name
+    except (ValueError, AttributeError, OSError):
+        return "", folder.name

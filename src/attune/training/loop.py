@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,7 @@ class Fit:
         return self.state.seconds + time.monotonic() - self.began
 
 
-def fit(run: Fit) -> Iterator[Event]:
+def fit(run: Fit) -> Generator[Event]:
     """Trains from where the run's checkpoints end to its end, and leaves the best weights in the model.
 
     Leaving the generator (`close`, an exception) saves a checkpoint at the last whole step.

@@ -39,6 +39,8 @@ class Learner:
 def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: float) -> Update:
     """Takes one optimizer step over all micro-batches; `count` is the number of their targets together.
 
+    Without a target, as of words that no token stands for, the gradient is zero.
+
     Raises:
         TrainingError: when a loss or the gradient is not finite; the weights are as before the step.
     """
@@ -46,7 +48,7 @@ def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: floa
     learner.optimizer.zero_grad(set_to_none=True)
     total, tokens, seen = 0.0, 0, []
     for batch in batches:
-        loss = learner.task.loss(learner.task.logits(learner.model, batch), batch) / count
+        loss = learner.task.loss(learner.task.logits(learner.model, batch), batch) / (count or 1.0)
         total += _finite(float(loss.detach()), "the loss", learner, batch.features)
         loss.backward()
         tokens += sum(batch.stream.lengths)
