@@ -26,7 +26,7 @@ app = typer.Typer(
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
 RunName = Annotated[str, typer.Argument(help="A run folder, or 'last'.")]
-BUDGET = "The time that all of it may take, such as 90s, 10m or 1.5h: fewer epochs where it must be."
+BUDGET = "The time that training may take, such as 90s, 10m or 1.5h: fewer epochs where it must be."
 INTERRUPTED = 130
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from attune import files, recipe_file, tasks
 from attune.data.table import Table
-from attune.errors import Problem, TrainingError
+from attune.errors import Problem, TrainingError, command
 from attune.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -78,11 +78,19 @@ def check(run: RunDir) -> dict[str, Any]:
         TrainingError: when the stored model does not answer the same.
     """
     environment = {**os.environ, "TRANSFORMERS_VERBOSITY": "error"}
-    command = [sys.executable, "-m", "attune.parity", str(run.path)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    words = [sys.executable, "-m", "attune.parity", str(run.path)]
+    (run.path / "parity.json").unlink(missing_ok=True)  # of a check before
+    # in a session of its own: Ctrl-C asks this process to stop, and not the check
+    done = subprocess.run(
+        words, capture_output=True, text=True, env=environment, check=False, start_new_session=True
+    )
     found: dict[str, Any] | None = run.read("parity.json")
-    if done.returncode or not found or not found["same"]:
-        shown = str(found) if found else done.stderr.strip()[-400:]
+    if done.returncode or not found:
+        what, shown = "the check of the stored model broke off", done.stderr.strip()[-400:]
+        fix = f"Let it be checked again: {command(f'resume {run.path}')}"
+        raise TrainingError(Problem(str(run.model), what, shown or f"exit code {done.returncode}", fix))
+    if not found["same"]:
+        shown = str(found)
         fix = "The checkpoint is whole; please report this with the run's environment.json"
         raise TrainingError(
             Problem(str(run.model), "the stored model does not repeat its predictions", shown, fix)
