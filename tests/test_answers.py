@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 
 from attune import answers, rundir
+from attune.data import inputs
 from attune.errors import DataError, RecipeError
 from attune.tasks.texts import ordered
 
@@ -75,6 +76,11 @@ def test_the_last_run_is_the_one_that_was_begun_last_whatever_was_touched_since(
     assert rundir.find("last").path.name == "new"
 
 
+def test_names_of_columns_are_made_safe_too(tmp_path):
+    answers._csv(tmp_path / "a.csv", iter([({"=HYPERLINK(1)": "x", "n": -1.5}, {"label": "-1"})]))
+    assert (tmp_path / "a.csv").read_text() == "'=HYPERLINK(1),n,label\nx,-1.5,-1\n"
+
+
 def test_a_folder_that_is_not_there_is_told_before_a_model_is_loaded(tmp_path):
     with pytest.raises(RecipeError, match="no such folder"):
         answers.write("no-run", "-", out=str(tmp_path / "nowhere" / "a.csv"))
@@ -92,3 +98,21 @@ def test_a_folder_that_is_not_there_is_told_before_a_model_is_loaded(tmp_path):
 )
 def test_labels_are_sorted_by_value_where_all_are_whole_numbers(names, expected):
     assert ordered(names) == expected
+
+
+def test_an_object_may_name_its_cells_as_the_file_of_the_run_does_or_by_role():
+    roles = {"task": "qa", "text": "question", "pair": "context", "label": "answers"}
+    own = answers._by_role({"question": "who?", "context": "Ann went.", "id": 1}, roles)
+    assert (own["text"], own["pair"]) == ("who?", "Ann went.")
+    by_role = {"text": "who?", "pair": "Ann went."}
+    assert answers._by_role(by_role, roles) == by_role
+    crossed = answers._by_role({"title": "a", "text": "b"}, {"text": "title", "pair": "text"})
+    assert (crossed["text"], crossed["pair"]) == ("a", "b")
+    single = answers._by_role({"review": "fine"}, {"text": "review", "pair": ""})
+    assert single["text"] == "fine"
+
+
+@pytest.mark.parametrize("given", ["\ud83d x", {"text": "\udcff bad"}, ["fine", "\ud83d"]])
+def test_what_is_no_text_is_refused_before_it_reaches_a_tokenizer(given):
+    with pytest.raises(DataError, match="surrogate"):
+        inputs.of_program([given], "classification")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from safetensors.torch import load_file
 
 import attune
 from attune import rundir
+from attune.data.table import Table
 from attune.tasks.chains import SCALE, Chain
+from attune.tasks.tagging import _begins as begins
 
 TAGS, SIZES = 3, [4, 1, 0, 3]
 BEGINS = torch.tensor([True, False, False, True])
@@ -114,3 +118,29 @@ def test_a_chain_is_trained_stored_and_asked_again(tmp_path, checkpoints):
     assert not any("chain" in name for name in stored)
     told = attune.load(str(run.path)).predict([["good", "kettle", "kettle", "kettle"]])
     assert len(told[0].tags) == 4
+
+
+def test_a_word_weighs_in_the_chain_what_it_weighs_in_the_loss(checkpoints):
+    from attune.models import load
+    from attune.models.tokens import TextEncoder
+    from attune.tasks.features import batch_of
+    from attune.tasks.tagging import Options, Tagging
+
+    task = Tagging(Options(crf=True))
+    table = tiny_table(task)
+    task.learn(table)
+    encoder = TextEncoder(load.tokenizer(checkpoints("bert")), max_tokens=tiny.LIMIT, long_texts="windows")
+    features = task.encode(table, encoder, task.gold(table))
+    assert len(features) > len(table)  # some row is read by several windows
+    batch = batch_of(features, np.arange(len(features)))
+    logits = torch.randn(len(batch.units), len(task.labels), generator=torch.Generator().manual_seed(1))
+    whole = task.loss(logits, batch)
+    half = task.loss(logits, dataclasses.replace(batch, weights=batch.weights / 2))
+    torch.testing.assert_close(half, whole / 2)
+    alone = task.chain.losses(logits, batch.targets, batch.asked, begins(batch))
+    assert float(whole.detach()) < float(alone.detach().sum()) - 0.1  # words that two windows read count once
+
+
+def tiny_table(task):
+    cells = task.examples()
+    return Table("rows.csv", tuple(cells), cells, list(range(2, 2 + len(cells["text"]))), "")

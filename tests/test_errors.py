@@ -78,6 +78,13 @@ OPTIONS = {
         ["less than 1", "spread over"],
     ),
     "not a time": (["reviews.csv", "--budget", "10x"], 2, ["10m"]),
+    "no room for a text": (["reviews.csv", "model.max_tokens=2"], 2, ["model.max_tokens", "3 at least"]),
+    "a rank that is no low one": (
+        ["reviews.csv", "method.name=lora", "method.rank=100000"],
+        2,
+        ["method.rank", "384 or less"],
+    ),
+    "a run folder in a file": (["reviews.csv", "--out", "reviews.csv/x"], 2, ["cannot lie in a file"]),
     "not a knob": (["reviews.csv", "epochs"], 2, ["epochs"]),
     "unknown task": (["reviews.csv", "--task", "classifcation"], 2, ["classification"]),
     "missing model": (["reviews.csv", "--model", "./nowhere"], 2, ["no such folder"]),
@@ -91,7 +98,8 @@ OPTIONS = {
 def test_a_wrong_option_is_told_with_the_nearest_name(tmp_path, name):
     words, code, found = OPTIONS[name]
     _good(tmp_path)
-    done = command("train", *words, "--out", "run", cwd=tmp_path)
+    out = [] if "--out" in words else ["--out", "run"]
+    done = command("train", *words, *out, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     for word in found:

@@ -75,6 +75,25 @@ def test_a_budget_takes_as_many_epochs_as_fit(ready, monkeypatch, seconds, epoch
     assert fitted.steps == fewer.steps == max(1, round(ready.steps * epochs / 4)) or epochs == 4
 
 
+@pytest.mark.parametrize(("seconds", "epochs"), [(400, 3.0), (250, 1.0), (150, 0.7)])
+def test_a_budget_for_one_epoch_does_not_pay_for_what_only_more_would_keep(
+    ready, monkeypatch, seconds, epochs
+):
+    def told(ready):
+        many = ready.recipe.train.epochs
+        kept = 250.0 if many > 1 else 0.0
+        each = 30.0 if many > 1 else 150.0
+        return forecast.Forecast(
+            20, 100.0, each * many, int(many), 10.0 * many, 30.0, 900.0, 9000.0, 20.0, kept
+        )
+
+    monkeypatch.setattr(forecast, "forecast", told)
+    fitted, fewer = forecast.within(ready, seconds)
+    assert fitted.recipe.train.epochs == epochs
+    assert fewer.total_seconds <= seconds
+    assert (fewer.kept_seconds > 0) == (epochs > 1)
+
+
 @pytest.mark.parametrize(("word", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400)])
 def test_a_budget_is_a_number_with_a_unit(word, seconds):
     assert forecast.seconds_of(word) == seconds

@@ -110,3 +110,27 @@ def test_a_text_that_spells_out_the_padding_token_gets_the_logits_of_transformer
         for row, logits in enumerate(flat):
             alone = model.model(**tokenizer(texts[row], return_tensors="pt")).logits[0]
             torch.testing.assert_close(logits, alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2", "bart", "modernbert"])
+def test_a_head_of_other_labels_begins_anew_and_one_of_the_same_goes_on(checkpoints, family, tmp_path):
+    names = ["bad", "good"]
+    before = load.backbone(checkpoints(family), "classification", names, seed=1)
+    load.store(before, load.tokenizer(checkpoints(family)), tmp_path / "run")
+    base, held = str(tmp_path / "run"), before.model.state_dict()
+
+    def changed(labels, **more):
+        found = load.backbone(base, "classification", labels, seed=2, **more).model.state_dict()
+        assert found.keys() == held.keys()
+        return {name for name in held if not torch.equal(found[name], held[name])}
+
+    assert changed(names) == changed(["a", "b"], stored=True) == set()
+    others = changed(["good", "bad"])
+    assert others
+    assert others == changed(["x", "y"])
+    assert all(2 in held[name].shape for name in others)  # the projection onto the labels alone
+    assert changed(names, problem="regression")
+    assert not changed(names, problem="regression", stored=True)
+    own = [load.own_head(base, "classification", labels, problem="") for labels in (names, names[::-1])]
+    assert own == [True, False]
+    assert not load.own_head(checkpoints(family), "classification", names, problem="")

@@ -20,6 +20,7 @@ from typing import Any
 from attune.errors import MachineError, Problem, command
 
 PARTIAL = ".partial-"
+OLD = "old-"  # after it, in the name of what is being replaced
 
 
 @contextmanager
@@ -36,6 +37,14 @@ def disk_errors(path: Path) -> Iterator[None]:
                 "Raise the limit on file sizes (ulimit -f)",
             ),
             errno.EACCES: ("no permission to write here", "Choose another folder with --out"),
+            errno.ENOTDIR: (
+                "what stands before the name is a file, not a folder",
+                "Choose another folder with --out",
+            ),
+            errno.ENAMETOOLONG: (
+                "the name is longer than the system allows",
+                "Choose a shorter one with --out",
+            ),
             errno.EROFS: ("the folder is read-only", "Choose another folder with --out"),
         }
         if error.errno not in reasons:
@@ -100,7 +109,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
                     file.chmod(readable)
                 sync(file)
             sync(partial)
-            replaced = path.with_name(f"{path.name}{PARTIAL}old-{uuid.uuid4().hex[:8]}")
+            replaced = path.with_name(f"{path.name}{PARTIAL}{OLD}{uuid.uuid4().hex[:8]}")
             if path.exists():
                 path.replace(replaced)
             partial.replace(path)
@@ -111,9 +120,12 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_partials(folder: Path) -> None:
-    """Deletes what a killed process left half-written in `folder`."""
-    for leftover in folder.glob(f"*{PARTIAL}*"):
-        if leftover.is_dir():
+    """Deletes what a killed process left half-written in `folder`, and puts back what it was about to replace."""
+    for leftover in sorted(folder.glob(f"*{PARTIAL}*")):
+        name, _, kind = leftover.name.partition(PARTIAL)
+        if kind.startswith(OLD) and not (folder / name).exists():
+            leftover.replace(folder / name)
+        elif leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)

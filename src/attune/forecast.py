@@ -207,6 +207,8 @@ def within(ready: Prepared, seconds: float) -> tuple[Prepared, Forecast]:
     knobs = ready.recipe.train
     assert isinstance(knobs.epochs, float)
     epochs = _most_epochs(told, knobs.epochs, seconds)
+    if epochs <= 1 and told.kept_seconds:  # of one epoch nothing is kept, and each step costs more
+        return within(ready.with_epochs(1.0), seconds)
     if epochs < LEAST_EPOCHS:
         least = told.measuring_seconds + told.evaluation_seconds / told.evaluations
         least += told.step_seconds / knobs.epochs * LEAST_EPOCHS

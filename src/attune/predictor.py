@@ -74,7 +74,7 @@ def open_run(name: str) -> Predictor:
     task = tasks.build(recipe.task.name, recipe.task.options)
     task.restore(run.read("task.json"))
     model = load.backbone(
-        str(run.model), task.head, task.labels, seed=recipe.train.seed, problem=task.problem
+        str(run.model), task.head, task.labels, seed=recipe.train.seed, problem=task.problem, stored=True
     )
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
     return Predictor(task, model, encoder, paired=bool(run.read("data.json")["roles"]["pair"]))

@@ -108,6 +108,7 @@ class Prepared:
     gold: dict[str, Any] = field(default_factory=dict)
     steps: int = 0
     trained: Any = None  # what of the model is trained, in words and numbers
+    own_head: bool = False  # whether the model brings a head that answers with these labels
     keepable: bool = False  # whether what leaves the frozen layers may be kept from epoch to epoch
 
     @property
@@ -145,6 +146,7 @@ def prepare(found: Rows) -> Prepared:
     recipe = _within_limits(recipe, load.positions(recipe.model.base))
     if recipe.model.long_texts == "auto":
         recipe = recipe.updated("model", long_texts=task.long_texts)
+    _check_room(recipe, tokens.least(tokenizer, pair=bool(found.roles.pair)))
     encoder = tokens.TextEncoder.of(tokenizer, recipe.model)
     ready = Prepared(found, recipe, task, tokenizer, encoder, kind)
     for part, table in found.tables.items():
@@ -167,6 +169,7 @@ def decided(ready: Prepared) -> Prepared:
     recipe, task = ready.recipe, ready.task
     method = methods.build(**recipe.method.model_dump())
     outline, ready.trained = method.trained(load.outline(recipe.model.base, task.head, task.labels))
+    ready.own_head = load.own_head(recipe.model.base, task.head, task.labels, problem=task.problem)
     _decide(ready, load.width(recipe.model.base), method.rate)
     ready.keepable = outline.keeps and outline.lowest > 0
     return ready
@@ -182,6 +185,15 @@ def _within_limits(recipe: Recipe, positions: int) -> Recipe:
             Problem("model.max_tokens", f"the model reads {positions} tokens", str(wanted), fix)
         )
     return recipe
+
+
+def _check_room(recipe: Recipe, least: int) -> None:
+    """Raises where the longest sequence leaves no room for a text between the special tokens."""
+    given = recipe.model.max_tokens
+    assert isinstance(given, int)
+    if given < least:
+        what = "the special tokens leave no room for the text"
+        raise RecipeError(Problem("model.max_tokens", what, str(given), f"Set it to {least} at least"))
 
 
 def _decide(ready: Prepared, width: int, rate: float) -> None:

@@ -113,7 +113,15 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
     """Trains, measures once on the test rows, stores, checks and reports; yields what happens.
 
     Leaving it saves a checkpoint and marks the run as stopped.
+
+    Raises:
+        RecipeError: while another process trains this run.
     """
+    with run.claimed():
+        yield from _train(ready, run)
+
+
+def _train(ready: Prepared, run: RunDir) -> Iterator[Event]:
     from attune.training.checkpoint import Store
     from attune.training.events import Evaluating, Finished, Keeping, Measuring
     from attune.training.loop import fit

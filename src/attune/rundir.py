@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import itertools
 import json
 import os
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +34,24 @@ class RunDir:
     def checkpoints(self) -> Path:
         """Where training continues from."""
         return self.path / "checkpoints"
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keeps the run to this process; the system lets go of it however the process ends.
+
+        Raises:
+            RecipeError: while another one has it.
+        """
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                fix = "Let it end, or stop it"
+                raise RecipeError(Problem(str(self.path), "the run is still going on", fix=fix)) from error
+            yield
+        finally:
+            os.close(handle)
 
     def write(self, name: str, value: Any) -> None:
         """Replaces a JSON file of the run."""
@@ -75,11 +97,10 @@ def create(out: str, data: str, model: str) -> RunDir:
     Raises:
         RecipeError: when `out` is there already.
     """
-    if out:
-        refuse_existing(out)
-        path = Path(out)
-    else:
-        path = _free(RUNS / f"{datetime.now():%Y-%m-%d_%H%M}-{_word(data)}-{_word(model)}")
+    if not out:
+        return RunDir(_made(RUNS / f"{datetime.now():%Y-%m-%d_%H%M}-{_word(data)}-{_word(model)}"))
+    refuse_existing(out)
+    path = Path(out)
     with files.disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return RunDir(path)
@@ -88,9 +109,14 @@ def create(out: str, data: str, model: str) -> RunDir:
 def refuse_existing(out: str) -> None:
     """Raises a RecipeError when `out` is a folder with something in it, or a file."""
     path = Path(out)
-    if out and path.exists() and (not path.is_dir() or any(path.iterdir())):
+    with files.disk_errors(path):
+        there = path.exists()
+    if out and there and (not path.is_dir() or any(path.iterdir())):
         fix = f"Choose another --out, or go on with it: {command(f'resume {out}')}"
         raise RecipeError(Problem(out, "the run folder is there already; nothing was changed", fix=fix))
+    if above := [parent for parent in path.parents if parent.is_file()]:
+        what = "a run folder cannot lie in a file"
+        raise RecipeError(Problem(out, what, str(above[0]), "Choose another --out"))
 
 
 def find(name: str) -> RunDir:
@@ -117,12 +143,16 @@ def _word(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-")[:40] or "data"
 
 
-def _free(path: Path) -> Path:
-    """The path itself, or with the first number that is free."""
-    candidate, number = path, 2
-    while candidate.exists():
-        candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
-    return candidate
+def _made(path: Path) -> Path:
+    """A folder of this name, or with the first number that is free; made by this process and no other."""
+    with files.disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            candidate = path if number == 1 else path.with_name(f"{path.name}-{number}")
+            with contextlib.suppress(FileExistsError):
+                candidate.mkdir()
+                return candidate
+    raise AssertionError("numbers do not end")
 
 
 def _started(folder: Path) -> tuple[str, str]:

@@ -180,8 +180,7 @@ class Screen:
             self.json({"event": "result", "run": str(run.path), "metrics": metrics})
             return
         self.say(f"\n{state['reason']}; best at step {state['best_step']}, {clock(state['seconds'])}")
-        if not self.quiet:
-            self.out.print(_table(metrics, run.read("details.json")["shown"]))
+        self.out.print(_table(metrics, run.read("details.json")["shown"]))
         for comparison in metrics["comparisons"]:
             if comparison["metric"] == metrics["comparisons"][0]["metric"]:
                 self.out.print(
@@ -236,7 +235,8 @@ def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
     yield "rows", f"{shown} (train / valid / test), {_held_out(found.tables)}"
     yield "length", _length(ready)
     many = len(ready.task.labels)
-    head = f"a new head for {many} labels" if many > 1 else "a new head"
+    head = "its own head" if ready.own_head else "a new head"
+    head += f" for {many} labels" if many > 1 else ""
     yield "model", f"{recipe.model.base} ({ready.model_type}), {head}"
     once = "; what leaves the frozen layers is computed once and kept" if ready.keeps else ""
     yield "method", f"{ready.trained.sentence}{once}"

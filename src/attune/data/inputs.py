@@ -46,12 +46,24 @@ def of_program(inputs: Sequence[Any], task: str) -> Table:
     if bad:
         fix = 'Give a text, two texts, or {"text": ..., "pair": ...}'
         raise DataError(Problem(f"input {bad[0]}", "holds no text", shown(inputs[bad[0]]), fix))
+    for row, cells in enumerate(made):
+        if torn := [cell for cell in cells.values() if isinstance(cell, str) and not _encodable(cell)]:
+            what, fix = "holds bytes that are no UTF-8, or half of a surrogate pair", "Write it as UTF-8"
+            raise DataError(Problem(f"input {row}", what, ascii(torn[0])[:60], fix))
     names = [name for name in ROLES if any(name in cells for cells in made)]
     for row, cells in enumerate(made):
         if lacking := [name for name in names if name not in cells]:
             raise DataError(Problem(f"input {row}", f"lacks {some(lacking)}, which others have"))
     columns = {name: [cells[name] for cells in made] for name in names}
     return Table("", tuple(columns), columns, list(range(1, len(made) + 1)), "")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _cells_of(given: Any, task: str) -> dict[str, Any]:

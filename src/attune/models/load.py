@@ -135,9 +135,18 @@ def tokenizer(base: str) -> Any:
 
 
 def backbone(
-    base: str, head: str, labels: Sequence[str], *, seed: int, problem: str = "single_label_classification"
+    base: str,
+    head: str,
+    labels: Sequence[str],
+    *,
+    seed: int,
+    problem: str = "single_label_classification",
+    stored: bool = False,
 ) -> Backbone:
     """A checkpoint with the head of a task, in float32; a new head starts from the seed.
+
+    A head that the checkpoint brings is kept where it answers with these very labels: rows of weights have no names,
+    and those of other labels, or of numbers on another scale, would be taken for ours.
 
     Args:
         base: a folder, a starter or a model of the hub.
@@ -146,6 +155,7 @@ def backbone(
         seed: of a new head's weights.
         problem: what config.json says of a classification: single_label_classification,
             multi_label_classification or regression.
+        stored: whether the checkpoint is that of a run, with this head.
 
     Raises:
         RecipeError: for a model that cannot be found, or whose family has no such head.
@@ -163,7 +173,35 @@ def backbone(
         model.config.problem_type = problem
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer(base).pad_token_id
-    return family(kind)(model)
+    made = family(kind)(model)
+    if not stored and _headed(base, head) and not own_head(base, head, labels, problem=problem):
+        _begin_anew(made, len(labels))
+    return made
+
+
+def own_head(base: str, head: str, labels: Sequence[str], *, problem: str) -> bool:
+    """Whether the checkpoint has a head that answers with these labels, so that training goes on with it."""
+    if head == "similarity" or problem == "regression" or not _headed(base, head):
+        return False
+    told = _settings(base).id2label
+    return head == "qa" or [told.get(place) for place in range(len(told))] == list(labels)
+
+
+def _headed(base: str, head: str) -> bool:
+    """Whether the checkpoint is of the class that has this head."""
+    built = (_settings(base).architectures or [""])[0]
+    return str(built).endswith(HEADS[head][0].removeprefix("AutoModel"))
+
+
+def _begin_anew(model: Backbone, labels: int) -> None:
+    """Draws the projections onto the labels again, as their families do; what comes before them is kept."""
+    spread = getattr(model.model.config, "initializer_range", None) or 0.02
+    for part in model.head().values():
+        for layer in part.modules():
+            if isinstance(layer, torch.nn.Linear) and layer.out_features == labels:
+                torch.nn.init.normal_(layer.weight, std=spread)
+                if layer.bias is not None:
+                    torch.nn.init.zeros_(layer.bias)
 
 
 def outline(base: str, head: str, labels: Sequence[str]) -> Backbone:

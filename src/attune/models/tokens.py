@@ -173,6 +173,13 @@ class TextEncoder:
             yield Encoded(pieces, len(a) + len(b), kept, self.pair.size, kinds)
 
 
+def least(tokenizer: Any, *, pair: bool) -> int:
+    """The fewest tokens of a sequence in which a text, or each of two, has one of its own."""
+    if pair:
+        return frames.pair(tokenizer).size + 2
+    return sum(map(len, frames.single(tokenizer))) + 1
+
+
 @dataclass(frozen=True)
 class Encoded:
     """The sequences that one row became."""

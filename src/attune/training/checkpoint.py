@@ -115,6 +115,8 @@ class Store:
 
     def newest_step(self) -> int:
         """The step of the newest checkpoint that is undamaged; 0 when there is none."""
+        if self.folder.is_dir():
+            files.remove_partials(self.folder)
         return next((int(p.name.removeprefix(PREFIX)) for p in self.checkpoints() if not verify(p)), 0)
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> State:

@@ -64,21 +64,31 @@ class Lora(Method):
         inner = model.model
         names = _all(model) if self.targets == "all-linear" else _usual(inner.config.model_type)
         kinds = [part for layer in model.tower() for part in layer.modules()]
+        heads = sorted(model.head())
         config = peft.LoraConfig(
             r=self.rank,
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
             target_modules=names,
-            modules_to_save=sorted(model.head()) or None,
+            modules_to_save=heads or None,
             fan_in_fan_out=any(isinstance(part, Conv1D) for part in kinds),
             task_type=_task(type(inner).__name__),
         )
         with warnings.catch_warnings():  # PEFT 0.21 asks transformers for an attribute by its old name
             warnings.simplefilter("ignore", FutureWarning)
             wrapped = peft.get_peft_model(inner, config)
+        self._check_rank(wrapped)
         found = type(model)(inner)  # its layers are others now
         found.wrapped = wrapped
         return found
+
+    def _check_rank(self, wrapped: Any) -> None:
+        """Raises where a matrix is no larger than the two that would stand beside it."""
+        layers = (part.base_layer for part in wrapped.modules() if hasattr(part, "lora_A"))
+        most = min((min(layer.weight.shape) for layer in layers), default=self.rank)
+        if self.rank > most:
+            what = "the matrices are no larger than that"
+            raise RecipeError(Problem("method.rank", what, str(self.rank), f"Set it to {most} or less"))
 
     def settled(self, model: Backbone, folder: Path) -> Backbone:
         """Writes `adapter/` in PEFT's format and adds the products to the frozen matrices."""
@@ -88,7 +98,10 @@ class Lora(Method):
             held = get_peft_model_state_dict(model.wrapped, save_embedding_layers=False)
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in held.items()}
             save_file(tensors, partial / "adapter_model.safetensors", metadata={"format": "pt"})
-            model.wrapped.peft_config["default"].save_pretrained(partial)
+            told = model.wrapped.peft_config["default"]
+            kept = told.modules_to_save  # PEFT adds every name that a head may have
+            told.modules_to_save = sorted(set(kept or ()) & set(model.head())) or None
+            told.save_pretrained(partial)
         plain = model.wrapped.merge_and_unload(progressbar=False)
         plain.requires_grad_(True)
         return type(model)(plain)
