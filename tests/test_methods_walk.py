@@ -13,7 +13,7 @@ import attune
 from attune import forecast, recipe_file, rundir
 from attune import run as runs
 from attune.report.content import content
-from attune.terminal import planned
+from attune.spoken import planned
 from attune.training.events import Stepped
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT's own

@@ -6,7 +6,8 @@ import io
 
 from rich.console import Console
 
-from attune.terminal import Screen, told
+from attune.spoken import told
+from attune.terminal import Screen
 
 LINE = "  rows      560 / 70 / 70 (train / valid / test), stratified, near-duplicates kept together"
 

@@ -259,7 +259,7 @@ def test_a_run_that_began_with_relative_paths_is_resumed_from_any_folder(
 def test_the_plan_says_which_splits_were_given_and_what_is_read(checkpoints, reviews):
     import tiny
 
-    from attune.terminal import planned
+    from attune.spoken import planned
 
     knobs = {"model.base": checkpoints("bert")}
     words = ("train.epochs=1", "train.lr=0.1")
