@@ -83,8 +83,9 @@ def test_the_last_layer_and_the_head_are_trained_and_nothing_else(checkpoints, f
 
 
 @pytest.mark.parametrize("name", ["last", "head", "lora"])
-@pytest.mark.parametrize(("family", "head"), [(f, h) for f in tiny.FAMILIES for h in HEADS if tiny.has(f, h)])
-def test_a_new_head_is_trained_whatever_the_method(checkpoints, family, head, name):
+@pytest.mark.parametrize("given", [tiny.case(f, h) for f in tiny.FAMILIES for h in HEADS if tiny.has(f, h)])
+def test_a_new_head_is_trained_whatever_the_method(checkpoints, given, name):
+    family, head = given
     base = checkpoints(family)
     outline = load.outline(base, head, ["a", "b"]).model
     fresh = set(outline.state_dict()) - set(load.outline(base, "similarity", []).model.state_dict())
