@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "parity": {"errors", "files", "recipe_file", "rundir", "data", "models", "tasks"},
     "predictor": {"errors", "recipe_file", "rundir", "data", "tasks", "models", "training"},
     "answers": {"errors", "files", "rundir", "data", "predictor"},
-    "run": GROUND | {"prepare", "models", "training", "evaluate", "parity", "report"},
+    "run": GROUND | {"prepare", "metrics", "models", "training", "evaluate", "parity", "report"},
     "forecast": {"errors", "machine", "prepare", "run", "training"},
     "diagnosis": {"machine"},
     "interrupts": set(),

@@ -182,3 +182,12 @@ def test_the_doctor_says_that_this_machine_is_fit():
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert {"python", "torch", "disk", "memory"} <= {finding["name"] for finding in told}
     assert all(finding["fix"] or finding["ok"] for finding in told)
+
+
+def test_a_run_below_the_asked_quality_is_whole_and_ends_with_its_own_code(tmp_path, checkpoints):
+    words = ["train.epochs=1", "--model", checkpoints("bert"), "--out", "run", "--at-least", "1.01"]
+    done = command("train", _good(tmp_path), *words, cwd=tmp_path)
+    assert done.returncode == 6, done.stderr
+    assert "1.01 that was asked for" in done.stderr
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
+    assert (tmp_path / "run" / "report.html").is_file()

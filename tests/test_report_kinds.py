@@ -30,19 +30,21 @@ FILES = ["recipe.yaml", "data.json", "findings.json", "events.jsonl", "metrics.j
          "explanations.json", "parity.json", "predictions/test.jsonl"]  # fmt: skip
 # what a page must say, and what would be wrong on it
 SAYS = {
-    "sentiment": ["the mood of about 90 would be told right", "Quality for each mood", "got a wrong mood",
+    "sentiment": ["the mood of about 90 (", ") would be told right", "Quality for each mood", "got a wrong mood",
                   "Weakest mood"],
     "pairs": ["would get the right label", "premise", "hypothesis", "“premise” and “hypothesis”"],
-    "multilabel": ["about 62 would get exactly the right labels", "invented", "missed", "given from", "Hamming loss"],
+    "multilabel": ["about 62 (", ") would get exactly the right labels", "invented", "missed", "given from",
+                   "Hamming loss"],
     "entities": ["it would find about 84", "about 88 would be right in extent and type", "Entities by type",
                  "extent, whatever the type", "LOC, true: ORG", "As the model sees it", "a dictionary of"],
-    "tags": ["about 94 would get the right tag", "Words by tag", "NOUN, true: VERB", "2 with the wrong tag"],
-    "qa": ["about 63 would be answered word for word", "71.3 [68.2, 74.4]", "held‑out questions", "100 is perfect",
+    "tags": ["about 94 (", ") would get the right tag", "Words by tag", "NOUN, true: VERB", "2 with the wrong tag"],
+    "qa": ["about 63 (", ") would be answered word for word", "71.3 [68.2, 74.4]", "held‑out questions",
+           "100 is perfect",
            "says so in 83 of 100 questions", "no answer", "It also thought of"],
     "regression": ["off by about 0.55 on average", "Predicted over true", "How far off", "always the mean",
                    "Half of the predictions are within", "lower is better"],
     "similarity": ["Spearman correlation", "Mean cosine by true score", "furthest off"],
-    "retrieval": ["about 50 would find their own partner", "among the 10 nearest", "place 7", "beyond 200"],
+    "retrieval": ["about 50 (", ") would find their own partner", "among the 10 nearest", "place 7", "beyond 200"],
 }  # fmt: skip
 NEVER = {
     "sentiment": ["right label", "Quality for each label"],
@@ -313,3 +315,13 @@ def test_one_number_alone_can_be_drawn(tmp_path: Path) -> None:
         details["test"]["scatter"] = scatter
         (run / "details.json").write_text(json.dumps(details))
         Elements(report.page(run))
+
+
+def test_what_few_rows_promise_has_a_range_that_is_not_empty():
+    from attune.report import expected
+
+    entries = {"accuracy": {"value": 1.0, "low": 1.0, "high": 1.0, "n": 9}}
+    assert expected._range(entries, "accuracy", 1.0, 1.0) == pytest.approx((0.701, 1.0), abs=0.001)
+    words = {"overall_accuracy": {"value": 0.9, "low": 0.85, "high": 0.95, "n": 9}}
+    assert expected._range(words, "overall_accuracy", 0.9, 1.0) == (0.85, 0.95)
+    assert expected._range(words, "overall_accuracy", 0.9, 1.0) != (0.9, 0.9)

@@ -71,6 +71,9 @@ def train(
     test: TestFile = "",
     out: Annotated[str, typer.Option(help="The run folder; else runs/<date>-<data>-<model>.")] = "",
     budget: Budget = "",
+    at_least: Annotated[
+        float | None, typer.Option(help="Exit with 6 where the test rows' main metric is below this.")
+    ] = None,
     print_recipe: Annotated[
         bool, typer.Option("--print-recipe", help="Print the full recipe and stop.")
     ] = False,
@@ -108,6 +111,8 @@ def train(
         screen.say(f"  run       {folder.path}\n")
         _follow(screen, run.train(ready, folder), str(folder.path), ready.task.shown)
         screen.results(folder)
+        if at_least is not None:
+            run.demand(folder, at_least)
 
 
 @app.command()

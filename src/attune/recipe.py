@@ -185,7 +185,8 @@ class TrainSection(Section):
         1.0, description="largest norm of the gradient; 0: no clipping"
     )
     patience: Annotated[int, Field(ge=0)] = Field(
-        3, description="evaluations without a better score until it stops early; 0: never"
+        3,
+        description="evaluations without a better score (at the same one: a lower log loss) before it stops; 0: never",
     )
     evaluate_steps: Count = Field(
         1000, description="most steps between two evaluations; each epoch ends with one"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from attune import files, machine, parity, prepare, recipe_file, rundir
-from attune.errors import AttuneError, DataError, Problem, RecipeError, command
+from attune.errors import AttuneError, DataError, Problem, QualityError, RecipeError, command
 from attune.prepare import Prepared
 from attune.recipe import Recipe
 from attune.rundir import RunDir
@@ -192,6 +192,21 @@ def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> Iterator[
     )
     trained.store.forget()
     report.write(run.path)
+
+
+def demand(run: RunDir, least: float) -> None:
+    """Raises a QualityError for a finished run whose main metric of the test rows is not as good as that."""
+    from attune.metrics.scales import scale
+
+    metric = run.read("run.json")["main_metric"]
+    found = run.read("metrics.json")["test"][metric]
+    below = found["value"] > least if scale(metric).lower_is_better else found["value"] < least
+    if below:
+        shown = f"{found['value']:.4f} [{found['low']:.4f}, {found['high']:.4f}]"
+        what = f"{metric} of the test rows is not the {least:g} that was asked for"
+        raise QualityError(
+            Problem(str(run.path), what, shown, "The run is whole; its report tells where it fails")
+        )
 
 
 def drained(events: Iterator[Event]) -> None:

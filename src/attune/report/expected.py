@@ -6,6 +6,7 @@ from typing import Any
 
 from attune.metrics.scales import scale
 from attune.report import scores, wording
+from attune.report.charts import wilson
 from attune.report.folder import Folder, finite
 from attune.report.kinds import Kind, kind_of
 from attune.report.numbers import bounds
@@ -41,7 +42,17 @@ def _hundred(kind: Kind, entries: dict[str, Any]) -> str:
     if share is None:
         return ""
     whole = scale(metric).high
-    return told.format(round(100 * share / whole))
+    low, high = _range(entries, metric, share / whole, whole)
+    return told.format(f"{round(100 * share / whole)} ({round(100 * low)} to {round(100 * high)})")
+
+
+def _range(entries: dict[str, Any], metric: str, share: float, whole: float) -> tuple[float, float]:
+    """The 95 % interval of a share: a resampled one knows nothing of what none of its few rows shows."""
+    entry = next(entries[name] for name in (metric, SAME.get(metric, "")) if name in entries)
+    if metric != "overall_accuracy" and finite(entry.get("n")) and entry["n"] > 0:
+        return wilson(share, float(entry["n"]))
+    bounds = (entry.get("low"), entry.get("high"))  # of words, which are not alone in their rows
+    return (bounds[0] / whole, bounds[1] / whole) if all(map(finite, bounds)) else (share, share)
 
 
 def _entities(kind: Kind, entries: dict[str, Any]) -> str:

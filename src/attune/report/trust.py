@@ -33,6 +33,9 @@ ENVIRONMENT = {
 def trust(folder: Folder) -> dict[str, Any]:
     """The view data of the section."""
     command = folder.run.get("command") or ""
+    if isinstance(command, list) and "--out" in command:  # that folder is there now
+        place = command.index("--out")
+        command = command[:place] + command[place + 2 :]
     return {
         "parity": _parity(folder.parity),
         "limits": limits(folder),
