@@ -186,7 +186,7 @@ class TrainSection(Section):
     )
     patience: Annotated[int, Field(ge=0)] = Field(
         3,
-        description="evaluations without a better score (at the same one: a lower log loss) before it stops; 0: never",
+        description="evaluations without a better score (at the same: a lower log loss) before it stops; 0: never",
     )
     evaluate_steps: Count = Field(
         1000, description="most steps between two evaluations; each epoch ends with one"
