@@ -85,6 +85,8 @@ OPTIONS = {
         ["method.rank", "384 or less"],
     ),
     "a run folder in a file": (["reviews.csv", "--out", "reviews.csv/x"], 2, ["cannot lie in a file"]),
+    "a knob without its sign": (["reviews.csv", "train.lr", "1e-4"], 2, ["train.lr=VALUE"]),
+    "no model": (["reviews.csv", "model.base="], 2, ["no model is named"]),
     "not a knob": (["reviews.csv", "epochs"], 2, ["epochs"]),
     "unknown task": (["reviews.csv", "--task", "classifcation"], 2, ["classification"]),
     "missing model": (["reviews.csv", "--model", "./nowhere"], 2, ["no such folder"]),

@@ -138,6 +138,29 @@ def test_one_text_in_the_place_of_a_list_is_refused_and_not_read_letter_by_lette
         finished.predict(given)
 
 
+def test_a_file_in_another_encoding_is_answered_when_that_is_named(finished, tmp_path):
+    path = tmp_path / "old.csv"
+    path.write_bytes("review\ngood caf\u00e9\n".encode("cp1252"))
+    refused = command("predict", finished.path, path)
+    assert refused.returncode == 4
+    assert "--encoding cp1252" in refused.stderr
+    done = command("predict", finished.path, path, "--encoding", "cp1252")
+    assert json.loads(done.stdout)["review"] == "good caf\u00e9"
+
+
+@pytest.mark.parametrize(("file", "held"), [("task.json", None), ("model/model.safetensors", b"")])
+def test_a_run_whose_files_were_damaged_says_so(finished, tmp_path, file, held):
+    import shutil
+
+    folder = shutil.copytree(finished.path, tmp_path / "run")
+    (folder / file).unlink()
+    if held is not None:
+        (folder / file).write_bytes(held)
+    done = command("predict", folder, "-", input="good kettle\n")
+    assert done.returncode == 2, done.stderr
+    assert "not whole any more" in done.stderr
+
+
 def test_lines_of_standard_input_are_answered(finished):
     done = command("predict", finished.path, "-", input="good kettle\nbad kettle\n")
     assert [json.loads(line)["label"] for line in done.stdout.splitlines()] == ["good", "bad"]

@@ -24,7 +24,14 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 HARMLESS = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)?([eE][-+]?\d+)?", re.ASCII)
 
 
-def write(name: str, source: str, *, columns: Mapping[str, str] | None = None, out: str = "") -> None:
+def write(
+    name: str,
+    source: str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    out: str = "",
+    encoding: str = "auto",
+) -> None:
     """Answers the rows of a file, or of standard input (`-`), into a file or as JSON lines to standard output.
 
     Args:
@@ -32,6 +39,7 @@ def write(name: str, source: str, *, columns: Mapping[str, str] | None = None, o
         source: the file; of standard input each line is a text, or a JSON object with the row's cells.
         columns: by role, where the file calls them otherwise than the run's training file did.
         out: the file to write.
+        encoding: of the source, where it is neither UTF-8 nor UTF-16.
 
     Raises:
         RecipeError: for an output of unknown kind.
@@ -45,7 +53,7 @@ def write(name: str, source: str, *, columns: Mapping[str, str] | None = None, o
         raise RecipeError(Problem("--out", "the file exists already", out, "Name another, or remove it"))
     if out and not Path(out).parent.is_dir():
         raise RecipeError(Problem("--out", "there is no such folder", str(Path(out).parent), "Make it first"))
-    rows = _piped(name) if source == "-" else _of_file(name, source, columns or {})
+    rows = _piped(name) if source == "-" else _of_file(name, source, columns or {}, encoding)
     if not out:
         for given, answer in rows:
             sys.stdout.write(_told(_beside(given, answer)) + "\n")
@@ -61,10 +69,10 @@ def write(name: str, source: str, *, columns: Mapping[str, str] | None = None, o
         partial.unlink(missing_ok=True)
 
 
-def _of_file(name: str, source: str, columns: Mapping[str, str]) -> Iterator[Row]:
+def _of_file(name: str, source: str, columns: Mapping[str, str], encoding: str) -> Iterator[Row]:
     held = rundir.find(name).read("data.json")["roles"]
     text, pair = (columns.get(role) or held[role] if held[role] else "" for role in ("text", "pair"))
-    table = read.read(source)
+    table = read.read(source, encoding=encoding)
     rows = inputs.of_file(table, Roles(held["task"], text, "", pair=pair))
     predictor = open_run(name)
     for first in range(0, len(rows), CHUNK):

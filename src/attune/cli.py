@@ -188,12 +188,13 @@ def predict(
     out: Annotated[
         str, typer.Option("-o", "--out", help="A .csv, .jsonl or .parquet file; else JSON lines.")
     ] = "",
+    encoding: Annotated[str, typer.Option(help="Of a file that is not UTF-8, such as cp1252.")] = "auto",
 ) -> None:
     """Label new texts with a finished run."""
     with _spoken(quiet=True, as_json=False):
         from attune import answers
 
-        answers.write(name, source, columns={"text": text, "pair": pair}, out=out)
+        answers.write(name, source, columns={"text": text, "pair": pair}, out=out, encoding=encoding)
 
 
 @app.command()

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from safetensors import SafetensorError
+
 from attune import recipe_file, rundir, tasks
 from attune.data import inputs as given
 from attune.data.problems import shown
@@ -72,9 +74,13 @@ def open_run(name: str) -> Predictor:
         raise RecipeError(Problem(name, "the run has no finished model yet", fix=fix))
     recipe = recipe_file.load(str(run.path / "recipe.yaml"))
     task = tasks.build(recipe.task.name, recipe.task.options)
-    task.restore(run.read("task.json"))
-    model = load.backbone(
-        str(run.model), task.head, task.labels, seed=recipe.train.seed, problem=task.problem, stored=True
-    )
+    try:
+        task.restore(run.read("task.json"))
+        model = load.backbone(
+            str(run.model), task.head, task.labels, seed=recipe.train.seed, problem=task.problem, stored=True
+        )
+    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        what, fix = "the run's files are not whole any more", "Copy the run folder again, or train anew"
+        raise RecipeError(Problem(name, what, f"{type(error).__name__}: {error}"[:120], fix)) from error
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
     return Predictor(task, model, encoder, paired=bool(run.read("data.json")["roles"]["pair"]))

@@ -97,9 +97,7 @@ def load(source: str, overrides: Iterable[str] = (), options: Mapping[str, Any] 
     for word in overrides:
         key, sign, text = word.partition("=")
         if not sign:
-            problems.append(
-                Problem(word, "is not of the form section.knob=value", fix=nearest(word, knobs()))
-            )
+            problems.append(Problem(word, "is not of the form section.knob=value", fix=_form(word)))
             continue
         _put(values, key, _scalar(text, word, problems), problems)
     for key, value in (options or {}).items():
@@ -190,6 +188,10 @@ def _scalar(text: str, word: str, problems: list[Problem]) -> Any:
     except yaml.YAMLError:
         problems.append(Problem(word, "the value is not YAML", repr(text), "Put it between quotes"))
         return None
+
+
+def _form(word: str) -> str:
+    return f"Write {word}=VALUE, without blanks" if word in knobs() else nearest(word, knobs())
 
 
 def _put(values: dict[str, Any], key: str, value: Any, problems: list[Problem]) -> None:

@@ -110,9 +110,10 @@ def _remedy(word: bytes, good: int) -> str:
         except UnicodeDecodeError:
             continue
         return (
-            f"data.encoding={encoding} reads it as {decoded!r}. If that is not right, name another encoding."
+            f"data.encoding={encoding} (of predict: --encoding {encoding}) reads it as {decoded!r}. "
+            "If that is not right, name another encoding."
         )
-    return "Name the encoding of the file (data.encoding=latin-1, say), or save it as UTF-8."
+    return "Name the encoding of the file (data.encoding=latin-1, say; of predict: --encoding), or save it as UTF-8."
 
 
 def _word(line: bytes, at: int) -> bytes:

@@ -38,6 +38,9 @@ def locate(base: str) -> str:
         RecipeError: for a folder or starter that is not there, or holds no model.
         MachineError: for a starter whose package is missing.
     """
+    if not base:
+        fix = f"Name a starter ({', '.join(STARTERS)}), a folder, or a model of the hub"
+        raise RecipeError(Problem("model.base", "no model is named", fix=fix))
     if base.startswith("starter/"):
         return str(_starter(base))
     path = Path(base)
