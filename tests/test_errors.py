@@ -87,6 +87,11 @@ OPTIONS = {
     "a run folder in a file": (["reviews.csv", "--out", "reviews.csv/x"], 2, ["cannot lie in a file"]),
     "a knob without its sign": (["reviews.csv", "train.lr", "1e-4"], 2, ["train.lr=VALUE"]),
     "no model": (["reviews.csv", "model.base="], 2, ["no model is named"]),
+    "valid rows without labels": (
+        ["reviews.csv", "--valid", "bare.csv"],
+        4,
+        ["data.valid", "no labels in 'label'"],
+    ),
     "not a knob": (["reviews.csv", "epochs"], 2, ["epochs"]),
     "unknown task": (["reviews.csv", "--task", "classifcation"], 2, ["classification"]),
     "missing model": (["reviews.csv", "--model", "./nowhere"], 2, ["no such folder"]),
@@ -100,6 +105,7 @@ OPTIONS = {
 def test_a_wrong_option_is_told_with_the_nearest_name(tmp_path, name):
     words, code, found = OPTIONS[name]
     _good(tmp_path)
+    _write(tmp_path, "bare.csv", "text\none kettle\nanother kettle\n")
     out = [] if "--out" in words else ["--out", "run"]
     done = command("train", *words, *out, cwd=tmp_path)
     assert done.returncode == code, done.stderr

@@ -55,6 +55,7 @@ def rows(recipe: Recipe) -> Rows:
     found = roles.infer(files["train"], task=asked, text=knobs.text, pair=knobs.pair, label=knobs.label)
     tables = by_role.splits(files, found, spans=knobs.spans)
     tables, findings = checks.examine(tables, found, rare=knobs.rare_labels, split=len(tables) < 3)
+    _check_given(recipe, tables, found.knobs["label"])
     missing = {part: share for part, share in _shares(recipe, tables).items() if part not in tables}
     notes = tuple(note for table in tables.values() for note in table.notes)
     if missing:
@@ -63,6 +64,19 @@ def rows(recipe: Recipe) -> Rows:
     resolved = recipe.updated("task", name=name if name in tasks.PRESETS else _preset(found, tables["train"]))
     resolved = resolved.updated("data", **found.knobs)
     return Rows(resolved, tables, found, findings, notes)
+
+
+def _check_given(recipe: Recipe, tables: dict[str, Table], label: str) -> None:
+    """Raises for files that were named for valid or test and have no label to measure by."""
+    named = {part: getattr(recipe.data, part) for part in ("valid", "test")}
+    what, fix = f"it has no labels in {label!r}", "Name a file with the columns of train, or leave it out"
+    problems = [
+        Problem(f"data.{part}", what, file, fix)
+        for part, file in named.items()
+        if file and part not in tables
+    ]
+    if label and problems:
+        raise DataError(*problems)
 
 
 def _preset(found: Roles, train: Table) -> str:
