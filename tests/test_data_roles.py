@@ -82,7 +82,7 @@ def test_what_cannot_be_told_is_asked_with_the_flags_to_give() -> None:
     rows = table(column1=sentences(20), column2=["a", "b"] * 10, column3=["u", "v", "w", "x"] * 5)
     with pytest.raises(DataError, match="--text column1 --label COLUMN"):
         infer(rows)
-    with pytest.raises(DataError, match="--text COLUMN --label column2"):
+    with pytest.raises(DataError, match="--text column1 --pair other --label column2"):
         infer(table(column1=sentences(8), other=sentences(8), column2=["a", "b"] * 4))
     with pytest.raises(DataError, match="--text COLUMN --label COLUMN"):
         infer(table(a=["1", "2", "3"], b=["4", "5", "6"]))

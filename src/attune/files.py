@@ -37,6 +37,10 @@ def disk_errors(path: Path) -> Iterator[None]:
                 "Raise the limit on file sizes (ulimit -f)",
             ),
             errno.EACCES: ("no permission to write here", "Choose another folder with --out"),
+            errno.ENOENT: (
+                "there is no such folder, and it cannot be made",
+                "Choose another folder with --out",
+            ),
             errno.ENOTDIR: (
                 "what stands before the name is a file, not a folder",
                 "Choose another folder with --out",

@@ -60,7 +60,15 @@ class RunDir:
     def read(self, name: str, default: Any = None) -> Any:
         """A JSON file of the run, or `default` when it is not there."""
         path = self.path / name
-        return files.read_json(path) if path.is_file() else default
+        if not path.is_file():
+            return default
+        try:
+            return files.read_json(path)
+        except ValueError as error:
+            fix = "Copy the run folder again, or train anew"
+            raise RecipeError(
+                Problem(str(path), "is damaged: not whole JSON", str(error)[:80], fix)
+            ) from error
 
     def write_lines(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Replaces a JSON-lines file of the run."""
@@ -112,7 +120,10 @@ def refuse_existing(out: str) -> None:
     with files.disk_errors(path):
         there = path.exists()
     if out and there and (not path.is_dir() or any(path.iterdir())):
-        fix = f"Choose another --out, or go on with it: {command(f'resume {out}')}"
+        fix = "Choose another --out"
+        if path.is_file():
+            raise RecipeError(Problem(out, "there is a file of that name; nothing was changed", fix=fix))
+        fix += f", or go on with it: {command(f'resume {out}')}"
         raise RecipeError(Problem(out, "the run folder is there already; nothing was changed", fix=fix))
     if above := [parent for parent in path.parents if parent.is_file()]:
         what = "a run folder cannot lie in a file"

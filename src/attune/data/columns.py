@@ -60,6 +60,7 @@ class Choice:
 
     column: str
     say: str = ""
+    between: tuple[str, ...] = ()  # the columns of which each could be it
 
 
 def choose_pair(looks: Sequence[Look], asked: Asked) -> tuple[str, str]:
@@ -85,7 +86,7 @@ def choose_text(looks: Sequence[Look]) -> Choice:
     rivals = [held.name for held in others if held.words > 0.7 * best.words]
     if rivals and best not in named:
         say = f"{some([best.name, *rivals])} hold texts of much the same length; --pair COLUMN to read two"
-        return Choice("", say)
+        return Choice("", say, (best.name, *rivals))
     beside = ", ".join(f"{held.name!r} (mean {held.words:.0f} words)" for held in others if held.words >= 3)
     say = f"not read: {beside}; --text COLUMN to choose another, --pair COLUMN to read two"
     return Choice(best.name, say if beside else "")

@@ -194,8 +194,10 @@ def _undecided(table: Table, text: Choice, label: Choice, pair: str) -> Problem:
         f"{role}: {choice.say}" for role, choice in (("text", text), ("label", label)) if not choice.column
     ]
     what = f"it cannot be told which column is the {' and which the '.join(w.split(':')[0] for w in why)}"
-    beside = f" --pair {pair}" if pair else ""
-    fix = f"Say it: --text {text.column or 'COLUMN'}{beside} --label {label.column or 'COLUMN'} ({'; '.join(why)})"
+    told, beside = text.column or "COLUMN", f" --pair {pair}" if pair else ""
+    if len(text.between) == 2 and not pair:
+        told, beside = text.between[0], f" --pair {text.between[1]}"
+    fix = f"Say it: --text {told}{beside} --label {label.column or 'COLUMN'} ({'; '.join(why)})"
     if pair and not label.column:
         fix += "; or task.name=similarity, if the two texts of each row are alike"
     return Problem(table.path, what, f"the columns {some(table.columns, 20)}", fix)
