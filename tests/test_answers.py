@@ -116,3 +116,16 @@ def test_an_object_may_name_its_cells_as_the_file_of_the_run_does_or_by_role():
 def test_what_is_no_text_is_refused_before_it_reaches_a_tokenizer(given):
     with pytest.raises(DataError, match="surrogate"):
         inputs.of_program([given], "classification")
+
+
+@pytest.mark.parametrize(
+    ("precision", "able", "words"),
+    [("half", True, "no such"), ("bfloat16", False, "no products in bfloat16")],
+)
+def test_a_precision_that_cannot_be_had_is_told(monkeypatch, precision, able, words):
+    from attune import machine
+    from attune.predictor import open_run
+
+    monkeypatch.setattr(machine, "bfloat16", lambda: able)
+    with pytest.raises(RecipeError, match=words):
+        open_run("no-run", precision=precision)

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "prepare": {"errors", "recipe", "data", "tasks", "models"},
     "evaluate": {"metrics", "models", "prepare", "rundir", "training", "trust"},
     "parity": {"errors", "files", "recipe_file", "rundir", "data", "models", "tasks"},
-    "predictor": {"errors", "recipe_file", "rundir", "data", "tasks", "models", "training"},
+    "predictor": {"errors", "machine", "recipe_file", "rundir", "data", "tasks", "models", "training"},
     "answers": {"errors", "files", "rundir", "data", "predictor"},
     "run": GROUND | {"prepare", "metrics", "models", "training", "evaluate", "parity", "report"},
     "forecast": {"errors", "machine", "prepare", "run", "training"},

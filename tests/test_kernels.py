@@ -175,6 +175,33 @@ def test_a_model_answers_the_same_with_and_without_the_kernels(checkpoints, fami
     assert all(torch.equal(weight, before[name]) for name, weight in backbone.model.state_dict().items())
 
 
+@pytest.mark.parametrize("family", POST_NORM)
+def test_answers_in_bfloat16_are_near_and_training_is_as_it_was(checkpoints, family):
+    backbone = load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3)
+    stream = Stream.of([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)])
+
+    def answered():
+        backbone.model.eval()
+        with torch.inference_mode():
+            return backbone.hidden(stream, torch.arange(30))
+
+    def trained():
+        backbone.model.train()
+        torch.manual_seed(4)
+        return backbone.classify(stream).detach()
+
+    exact, before = answered(), trained()
+    if family == "albert":  # its activation is another one
+        assert not backbone.in_bfloat16()
+        return
+    assert backbone.in_bfloat16()
+    near = answered()
+    assert not torch.equal(near, exact)
+    torch.testing.assert_close(near, exact, atol=5e-2, rtol=5e-2)
+    assert torch.equal(trained(), before)
+    assert not load.backbone(checkpoints("gpt2"), "classification", ["a", "b"], seed=3).in_bfloat16()
+
+
 @pytest.mark.parametrize("rows", [1, 33, 70])
 def test_the_parts_that_answer_are_those_of_torch_in_double_precision(rows, monkeypatch):
     monkeypatch.setattr(inference, "ROWS", 32)

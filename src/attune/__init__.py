@@ -65,8 +65,8 @@ def train(source: str | Path, *overrides: str, out: str | Path = "", **options: 
     return Run(folder.path)
 
 
-def load(run: str | Path) -> Predictor:
-    """The model of a finished run, ready to predict."""
+def load(run: str | Path, *, precision: str = "float32") -> Predictor:
+    """The model of a finished run, ready to predict; `precision` may be bfloat16 where the processor has it."""
     from attune.predictor import open_run
 
-    return open_run(str(run))
+    return open_run(str(run), precision=precision)

@@ -6,8 +6,9 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from attune import files, rundir
 from attune.data import inputs, read
 from attune.data.columns import Roles
 from attune.errors import DataError, Problem, RecipeError
-from attune.predictor import CHUNK, open_run
+from attune.predictor import CHUNK, Predictor, open_run
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 Row = tuple[dict[str, Any], dict[str, Any]]  # the cells of the file, and the answer
@@ -31,6 +32,7 @@ def write(
     columns: Mapping[str, str] | None = None,
     out: str = "",
     encoding: str = "auto",
+    precision: str = "float32",
 ) -> None:
     """Answers the rows of a file, or of standard input (`-`), into a file or as JSON lines to standard output.
 
@@ -40,6 +42,7 @@ def write(
         columns: by role, where the file calls them otherwise than the run's training file did.
         out: the file to write.
         encoding: of the source, where it is neither UTF-8 nor UTF-16.
+        precision: float32, or bfloat16 (`open_run`).
 
     Raises:
         RecipeError: for an output of unknown kind.
@@ -53,28 +56,31 @@ def write(
         raise RecipeError(Problem("--out", "the file exists already", out, "Name another, or remove it"))
     if out and not Path(out).parent.is_dir():
         raise RecipeError(Problem("--out", "there is no such folder", str(Path(out).parent), "Make it first"))
-    rows = _piped(name) if source == "-" else _of_file(name, source, columns or {}, encoding)
+    opened = partial(open_run, name, precision=precision)
+    rows = _piped(name, opened) if source == "-" else _of_file(name, source, columns or {}, encoding, opened)
     if not out:
         for given, answer in rows:
             sys.stdout.write(_told(_beside(given, answer)) + "\n")
             sys.stdout.flush()
         return
     path, kind = Path(out), Path(out).suffix.lower()
-    partial = path.with_name(f"{path.name}.partial")
+    half = path.with_name(f"{path.name}.partial")
     try:
         with files.disk_errors(path):
-            {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[kind](partial, rows)
-            partial.replace(path)
+            {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[kind](half, rows)
+            half.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        half.unlink(missing_ok=True)
 
 
-def _of_file(name: str, source: str, columns: Mapping[str, str], encoding: str) -> Iterator[Row]:
+def _of_file(
+    name: str, source: str, columns: Mapping[str, str], encoding: str, opened: Callable[[], Predictor]
+) -> Iterator[Row]:
     held = rundir.find(name).read("data.json")["roles"]
     text, pair = (columns.get(role) or held[role] if held[role] else "" for role in ("text", "pair"))
     table = read.read(source, encoding=encoding)
     rows = inputs.of_file(table, Roles(held["task"], text, "", pair=pair))
-    predictor = open_run(name)
+    predictor = opened()
     for first in range(0, len(rows), CHUNK):
         part = rows.take(range(first, min(first + CHUNK, len(rows))))
         for place, answer in enumerate(predictor.answers(part), start=first):
@@ -94,10 +100,10 @@ def _beside(given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     return {**kept, **answer}
 
 
-def _piped(name: str) -> Iterator[Row]:
+def _piped(name: str, opened: Callable[[], Predictor]) -> Iterator[Row]:
     """Answers each line as it comes; an object's cells are named by role, or as in the run's own file."""
     roles = rundir.find(name).read("data.json")["roles"]
-    predictor = open_run(name)
+    predictor = opened()
     for number, line in enumerate(sys.stdin, start=1):
         text = line.rstrip("\n")
         given: Any = json.loads(text) if text.startswith("{") and _is_object(text) else text

@@ -189,12 +189,16 @@ def predict(
         str, typer.Option("-o", "--out", help="A .csv, .jsonl or .parquet file; else JSON lines.")
     ] = "",
     encoding: Annotated[str, typer.Option(help="Of a file that is not UTF-8, such as cp1252.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="float32; bfloat16: faster where the processor has it, a little less exact.")
+    ] = "float32",
 ) -> None:
     """Label new texts with a finished run."""
     with _spoken(quiet=True, as_json=False):
         from attune import answers
 
-        answers.write(name, source, columns={"text": text, "pair": pair}, out=out, encoding=encoding)
+        named = {"text": text, "pair": pair}
+        answers.write(name, source, columns=named, out=out, encoding=encoding, precision=precision)
 
 
 @app.command()

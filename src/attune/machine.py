@@ -127,6 +127,15 @@ def _quotas() -> Iterator[int]:
             yield quota // period
 
 
+def bfloat16() -> bool:
+    """Whether the processor multiplies in bfloat16 itself (AVX-512 BF16, AMX); else that would be slower."""
+    try:
+        words = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(words)
+
+
 def kernels() -> str:
     """Whether the compiled kernels are there to be used, `on`, or why not."""
     if os.environ.get("ATTUNE_KERNELS", "1") == "0":

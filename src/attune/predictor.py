@@ -8,7 +8,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from attune import recipe_file, rundir, tasks
+from attune import machine, recipe_file, rundir, tasks
 from attune.data import inputs as given
 from attune.data.problems import shown
 from attune.data.table import Table
@@ -62,12 +62,22 @@ class Predictor:
             yield self.task.answer(prediction, rows.row(place))
 
 
-def open_run(name: str) -> Predictor:
+def open_run(name: str, *, precision: str = "float32") -> Predictor:
     """The predictor of a finished run; `last` is the newest one.
 
+    Args:
+        name: of the run.
+        precision: float32, or bfloat16 for the matrix products: faster where the processor has them, and a few
+            answers in a thousand change.
+
     Raises:
-        RecipeError: for a run that is not finished.
+        RecipeError: for a run that is not finished, and for bfloat16 where that cannot be.
     """
+    if precision not in ("float32", "bfloat16"):
+        raise RecipeError(Problem("--precision", "no such precision", repr(precision), "float32, bfloat16"))
+    if precision == "bfloat16" and not (machine.bfloat16() and machine.kernels() == "on"):
+        what = "this processor has no products in bfloat16, or the compiled kernels are off"
+        raise RecipeError(Problem("--precision", what, machine.cpu(), "Leave it out"))
     run = rundir.find(name)
     if run.read("run.json")["status"] != "finished" or not run.model.is_dir():
         fix = f"Let it finish: {command(f'resume {name}')}"
@@ -82,5 +92,8 @@ def open_run(name: str) -> Predictor:
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
         what, fix = "the run's files are not whole any more", "Copy the run folder again, or train anew"
         raise RecipeError(Problem(name, what, f"{type(error).__name__}: {error}"[:120], fix)) from error
+    if precision == "bfloat16" and not model.in_bfloat16():
+        what = "answers in bfloat16 are for BERT's kin"
+        raise RecipeError(Problem("--precision", what, model.model.config.model_type, "Leave it out"))
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
     return Predictor(task, model, encoder, paired=bool(run.read("data.json")["roles"]["pair"]))

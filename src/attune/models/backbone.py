@@ -55,6 +55,10 @@ class Backbone(ABC):
         pooler = getattr(self.base, "pooler", None)
         return found if pooler is None else {f"{self.model.base_model_prefix}.pooler": pooler, **found}
 
+    def in_bfloat16(self) -> bool:
+        """Takes the products of answers in bfloat16 from now on; whether that can be."""
+        return False
+
     def train(self) -> None:
         """Turns dropout on, except in frozen layers: what leaves these is the same at every step."""
         self.model.train()

@@ -7,7 +7,7 @@ one place.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -70,6 +70,13 @@ class Block:
     norm: nn.LayerNorm
     width: int  # of one head
     dropouts: tuple[nn.Dropout, nn.Dropout, nn.Dropout]  # on the attention weights, after `out`, after `down`
+    shorts: tuple[Tensor | None, ...] = (None,) * 6  # the matrices in bfloat16, to answer with, by `_linears`
+
+    def in_bfloat16(self) -> Block | None:
+        """The same layer, whose answers take their products in bfloat16; None where they are not on the kernels."""
+        if not (self._is_gelu() and all(type(part) is nn.Linear for part in self._linears())):
+            return None
+        return replace(self, shorts=tuple(part.weight.detach().bfloat16() for part in self._linears()))
 
     def __call__(self, states: Tensor, plan: Plan) -> Tensor:
         """The layer's result [T, H] at every position of `states` [T, H]."""
@@ -125,13 +132,12 @@ class Block:
     def _answered(self, asked: Tensor, states: Tensor, plan: Plan) -> Tensor:
         from attune.models.kernels import inference
 
-        q, k, v = (
-            torch.addmm(layer.bias, source, layer.weight.t())
-            for layer, source in ((self.query, asked), (self.key, states), (self.value, states))
-        )
-        mixed = inference.attention(q, k, v, plan, self.width) @ self.out.weight.t()
+        query, key, value, out, *wide = self.shorts
+        q = inference.with_bias(asked, self.query, query)
+        k, v = inference.with_bias(states, self.key, key), inference.with_bias(states, self.value, value)
+        mixed = inference.product(inference.attention(q, k, v, plan, self.width), self.out, out)
         asked = inference.add_norm(mixed, self.out.bias, asked, self.attention_norm)
-        fed = inference.feed_forward(asked, self.up, self.down)
+        fed = inference.feed_forward(asked, self.up, self.down, (wide[0], wide[1]))
         return inference.add_norm(fed, self.down.bias, asked, self.norm)
 
     def _fits(self, states: Tensor) -> bool:

@@ -27,6 +27,14 @@ class Bert(Layered):
         super().__init__(model)
         self.layers = [self.block(layer) for layer in self.tower()]
 
+    def in_bfloat16(self) -> bool:
+        """Takes the products of answers in bfloat16 from now on; whether that can be."""
+        made = {id(layer): layer.in_bfloat16() for layer in self.layers}
+        if None in made.values():
+            return False
+        self.layers = [made[id(layer)] for layer in self.layers]
+        return True
+
     @classmethod
     def first_position(cls, config: Any) -> int:
         """The row of the position table that a sequence's first token takes."""

@@ -35,13 +35,34 @@ def add_norm(x: Tensor, bias: Tensor, residual: Tensor, norm: nn.LayerNorm) -> T
     return x
 
 
-def feed_forward(x: Tensor, up: nn.Linear, down: nn.Linear) -> Tensor:
+def with_bias(x: Tensor, layer: nn.Linear, short: Tensor | None) -> Tensor:
+    """layer(x); `short` is its matrix in bfloat16, where the product is taken in that."""
+    if short is None:
+        return torch.addmm(layer.bias, x, layer.weight.t())
+    return product(x, layer, short).add_(layer.bias)
+
+
+def product(x: Tensor, layer: nn.Linear, short: Tensor | None) -> Tensor:
+    """The same without the bias: sums are taken in float32 either way, factors and results are rounded."""
+    return x @ layer.weight.t() if short is None else (x.bfloat16() @ short.t()).float()
+
+
+def feed_forward(
+    x: Tensor, up: nn.Linear, down: nn.Linear, shorts: tuple[Tensor | None, Tensor | None] = (None, None)
+) -> Tensor:
     """gelu(up(x)) through `down`, without its bias: [R, H] to [R, H]."""
     out, rows = torch.empty_like(x), ROWS * torch.get_num_threads()
     buffer = x.new_empty(min(rows, len(x)), up.out_features)
     bias = up.bias.detach().numpy()
     for part, made in zip(x.split(rows), out.split(rows), strict=True):
-        wide = torch.mm(part, up.weight.t(), out=buffer[: len(part)])
+        wide = buffer[: len(part)]
+        if shorts[0] is None:
+            torch.mm(part, up.weight.t(), out=wide)
+        else:
+            wide.copy_(part.bfloat16() @ shorts[0].t())
         share(rowwise.gelu_in_place, len(wide), wide.numel(), wide.numpy(), bias)
-        torch.mm(wide, down.weight.t(), out=made)
+        if shorts[1] is None:
+            torch.mm(wide, down.weight.t(), out=made)
+        else:
+            made.copy_(wide.bfloat16() @ shorts[1].t())
     return out
