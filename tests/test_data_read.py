@@ -210,7 +210,8 @@ def test_other_encodings_are_named_with_the_word_they_would_give(tmp_path: Path)
     assert error.problems[0].where == "d.csv:3"
     assert "byte 0xE9" in error.problems[0].found
     assert "1 more line" in error.problems[0].found
-    assert "data.encoding=cp1252 reads it as 'café'" in error.problems[0].fix
+    assert "data.encoding=cp1252" in error.problems[0].fix
+    assert "--encoding cp1252) reads it as 'café'" in error.problems[0].fix
     table = read(path, encoding="cp1252")
     assert table.column("text")[1] == "un café noir"
     assert "read as cp1252" in table.notes[0]

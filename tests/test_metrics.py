@@ -454,7 +454,8 @@ BETTER = intervals.Difference("f1_macro", 0.041, 0.02, 0.063, 1 / 1001, 872)
         (
             {"p": 0.06, "n": 7600},
             "the test set (7,600 rows) cannot tell it from TF-IDF: "
-            "difference 4.1 points [2.0, 6.3] in macro-F1 (p = 0.06)",
+            "difference 4.1 points [2.0, 6.3] in macro-F1 (p = 0.06); "
+            "interval and test disagree, so nothing is claimed",
         ),
         (
             {"difference": -0.0001, "low": -0.0002, "high": 0.0, "p": 1.0, "n": 1},

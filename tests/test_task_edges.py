@@ -95,7 +95,7 @@ def test_a_column_that_fills_late_is_written_to_parquet(tmp_path, monkeypatch):
     from pyarrow import parquet
 
     monkeypatch.setattr(answers, "ROWS", 2)
-    rows = [{"note": None, "n": 1}, {"note": None, "n": 2}, {"note": "late", "n": 3}]
+    rows = [({"note": note}, {"n": n}) for n, note in enumerate((None, None, "late"))]
     answers._parquet(tmp_path / "x.parquet", iter(rows))
     assert parquet.read_table(tmp_path / "x.parquet").column("note").to_pylist() == [None, None, "late"]
 
