@@ -179,6 +179,19 @@ def test_questions_with_an_empty_cell_have_no_answer_and_those_of_a_table_withou
     assert unlabelled.column("label") == [None] * 4
 
 
+def test_answers_that_are_all_empty_are_kept_back_where_train_always_has_one() -> None:
+    asked = {"question": ["who?"] * 4, "context": ["Ann went.", "Bob went.", "It rained.", "Cy went."]}
+    given = [[{"text": word, "answer_start": 0}] for word in ("Ann", "Bob", "It", "Cy")]
+    none = [[{"text": "", "answer_start": 0}]] * 4
+    roles = infer(table(**asked, answers=given))
+    train, hidden = (canonical(table(**asked, answers=cells), roles) for cells in (given, none))
+    usable, findings = examine({"train": train, "test": hidden}, roles)
+    assert set(usable) == {"train"}
+    assert "unlabelled" in {finding.check for finding in findings}
+    some = canonical(table(**asked, answers=[*given[:3], none[0]]), roles)
+    assert set(examine({"train": some, "test": hidden}, roles)[0]) == {"train", "test"}
+
+
 def test_a_column_with_empty_cells_is_a_label_only_by_its_name() -> None:
     rows = table(text=sentences(8), mark=["*", "", "?", "*", "", "?", "*", "?"], kind=["a", "b"] * 4)
     assert chosen(rows) == ("text", "kind")

@@ -81,12 +81,19 @@ def _with_labels(tables: Tables, roles: Roles, findings: list[Finding]) -> Table
         # a column of a similar name is a slip of the pen, and a problem
         nothing = bool(roles.label) and not nearest("label", table.columns)
         if roles.label and "label" in table.columns:
-            nothing = all(map(is_missing, table.column("label")))
+            nothing = all(map(is_missing, table.column("label"))) or _kept_back(name, tables, roles)
         if name != "train" and nothing:
             findings.append(find.unlabelled(name, table))
         else:
             kept[name] = table
     return kept
+
+
+def _kept_back(name: str, tables: Tables, roles: Roles) -> bool:
+    """True for questions whose answers are all empty where every one of train has some: those of a hidden test."""
+    if roles.task != "qa" or name == "train" or "label" not in tables["train"].columns:
+        return False
+    return not any(tables[name].column("label")) and all(tables["train"].column("label"))
 
 
 def _columns(tables: Tables, roles: Roles) -> list[Problem]:
