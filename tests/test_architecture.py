@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "forecast": {"errors", "machine", "prepare", "run", "training"},
     "diagnosis": {"machine"},
     "interrupts": set(),
+    "options": set(),
     "spoken": {"forecast", "prepare", "report"},
     "terminal": {"errors", "forecast", "prepare", "rundir", "spoken", "training", "report"},
     "cli": {
@@ -51,6 +52,7 @@ MAY_IMPORT = {
         "report",
         "diagnosis",
         "interrupts",
+        "options",
         "terminal",
     },
     "__init__": {"recipe_file", "rundir", "run", "predictor"},

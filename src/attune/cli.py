@@ -13,6 +13,25 @@ import typer
 
 from attune import machine
 from attune.errors import AttuneError, command
+from attune.options import (
+    AtLeast,
+    Budget,
+    DryRun,
+    Json,
+    LabelColumn,
+    Model,
+    Out,
+    Overrides,
+    PairColumn,
+    PrintRecipe,
+    Quiet,
+    RunName,
+    Source,
+    Task,
+    TestFile,
+    TextColumn,
+    ValidFile,
+)
 
 if TYPE_CHECKING:
     from attune.terminal import Screen
@@ -23,10 +42,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
-RunName = Annotated[str, typer.Argument(help="A run folder, or 'last'.")]
-BUDGET = "The time that training may take, such as 90s, 10m or 1.5h: fewer epochs where it must be."
 INTERRUPTED = 130
 
 
@@ -46,18 +61,6 @@ def start(
     """Fine-tune pre-trained language models: from a data file to a measured, reported model."""
 
 
-Source = Annotated[str, typer.Argument(help="A data file, a folder, a data set, or a recipe (.yaml).")]
-Overrides = Annotated[list[str] | None, typer.Argument(help="Knobs, such as train.lr=1e-5.")]
-TextColumn = Annotated[str, typer.Option(help="The column with the text.")]
-PairColumn = Annotated[str, typer.Option(help="The column with the second text of a pair.")]
-LabelColumn = Annotated[str, typer.Option(help="The column with the label.")]
-Task = Annotated[str, typer.Option(help="classification, multilabel, regression, tagging, qa, ...")]
-Model = Annotated[str, typer.Option(help="A starter, a folder, or a model of the hub.")]
-ValidFile = Annotated[str, typer.Option(help="A file with the validation rows.")]
-TestFile = Annotated[str, typer.Option(help="A file with the test rows.")]
-Budget = Annotated[str, typer.Option(help=BUDGET)]
-
-
 @app.command()
 def train(
     source: Source,
@@ -69,15 +72,11 @@ def train(
     model: Model = "",
     valid: ValidFile = "",
     test: TestFile = "",
-    out: Annotated[str, typer.Option(help="The run folder; else runs/<date>-<data>-<model>.")] = "",
+    out: Out = "",
     budget: Budget = "",
-    at_least: Annotated[
-        float | None, typer.Option(help="Exit with 6 where the test rows' main metric is below this.")
-    ] = None,
-    print_recipe: Annotated[
-        bool, typer.Option("--print-recipe", help="Print the full recipe and stop.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    at_least: AtLeast = None,
+    print_recipe: PrintRecipe = False,
+    dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -107,12 +106,7 @@ def train(
         if dry_run:
             screen.say("  Nothing was trained or written (--dry-run)")
             return
-        folder = run.start(ready, out)
-        screen.say(f"  run       {folder.path}\n")
-        _follow(screen, run.train(ready, folder), str(folder.path), ready.task.shown)
-        screen.results(folder)
-        if at_least is not None:
-            run.demand(folder, at_least)
+        _trained(screen, ready, out, at_least)
 
 
 @app.command()
@@ -154,6 +148,18 @@ def plan(
         screen.forecast(told, shlex.join(words), budget)
         if methods:
             screen.methods(others)
+
+
+def _trained(screen: Screen, ready: Any, out: str, at_least: float | None) -> None:
+    """Trains what was planned and shows what came of it."""
+    from attune import run
+
+    folder = run.start(ready, out)
+    screen.say(f"  run       {folder.path}\n")
+    _follow(screen, run.train(ready, folder), str(folder.path), ready.task.shown)
+    screen.results(folder)
+    if at_least is not None:
+        run.demand(folder, at_least)
 
 
 def _short(**given: str) -> dict[str, str]:

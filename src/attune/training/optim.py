@@ -81,9 +81,12 @@ class AdamW(torch.optim.Optimizer):
         if not moved:
             return
         step = max(float(state["step"]) for _, state in moved)
-        means = [state.setdefault("average", parameter.detach().clone()) for parameter, state in moved]
+        for parameter, state in moved:
+            if "average" not in state:
+                state["average"] = parameter.detach().clone()
         share = min(self.average, (1 + step) / (10 + step))
-        torch._foreach_lerp_(means, [parameter.detach() for parameter, _ in moved], 1 - share)
+        means, weights = [state["average"] for _, state in moved], [held.detach() for held, _ in moved]
+        torch._foreach_lerp_(means, weights, 1 - share)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -1,0 +1,28 @@
+"""What the commands of `attune.cli` take, each option with its help, once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
+RunName = Annotated[str, typer.Argument(help="A run folder, or 'last'.")]
+BUDGET = "The time that training may take, such as 90s, 10m or 1.5h: fewer epochs where it must be."
+Source = Annotated[str, typer.Argument(help="A data file, a folder, a data set, or a recipe (.yaml).")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Knobs, such as train.lr=1e-5.")]
+TextColumn = Annotated[str, typer.Option(help="The column with the text.")]
+PairColumn = Annotated[str, typer.Option(help="The column with the second text of a pair.")]
+LabelColumn = Annotated[str, typer.Option(help="The column with the label.")]
+Task = Annotated[str, typer.Option(help="classification, multilabel, regression, tagging, qa, ...")]
+Model = Annotated[str, typer.Option(help="A starter, a folder, or a model of the hub.")]
+ValidFile = Annotated[str, typer.Option(help="A file with the validation rows.")]
+TestFile = Annotated[str, typer.Option(help="A file with the test rows.")]
+Budget = Annotated[str, typer.Option(help=BUDGET)]
+Out = Annotated[str, typer.Option(help="The run folder; else runs/<date>-<data>-<model>.")]
+AtLeast = Annotated[
+    float | None, typer.Option(help="Exit with 6 where the test rows' main metric is below this.")
+]
+PrintRecipe = Annotated[bool, typer.Option("--print-recipe", help="Print the full recipe and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
