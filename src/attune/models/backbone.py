@@ -55,6 +55,11 @@ class Backbone(ABC):
         pooler = getattr(self.base, "pooler", None)
         return found if pooler is None else {f"{self.model.base_model_prefix}.pooler": pooler, **found}
 
+    def projections(self, labels: int) -> list[nn.Linear]:
+        """The layers of the head that end in one unit for each of so many labels."""
+        inside = (layer for part in self.head().values() for layer in part.modules())
+        return [layer for layer in inside if isinstance(layer, nn.Linear) and layer.out_features == labels]
+
     def in_bfloat16(self) -> bool:
         """Takes the products of answers in bfloat16 from now on; whether that can be."""
         return False

@@ -199,12 +199,10 @@ def _headed(base: str, head: str) -> bool:
 def _begin_anew(model: Backbone, labels: int) -> None:
     """Draws the projections onto the labels again, as their families do; what comes before them is kept."""
     spread = getattr(model.model.config, "initializer_range", None) or 0.02
-    for part in model.head().values():
-        for layer in part.modules():
-            if isinstance(layer, torch.nn.Linear) and layer.out_features == labels:
-                torch.nn.init.normal_(layer.weight, std=spread)
-                if layer.bias is not None:
-                    torch.nn.init.zeros_(layer.bias)
+    for layer in model.projections(labels):
+        torch.nn.init.normal_(layer.weight, std=spread)
+        if layer.bias is not None:
+            torch.nn.init.zeros_(layer.bias)
 
 
 def outline(base: str, head: str, labels: Sequence[str]) -> Backbone:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -46,10 +47,24 @@ class Multilabel(base.Task[Options]):
     Options = Options
 
     thresholds: np.ndarray | None = None  # [C], decided on the validation rows
+    log_odds: np.ndarray = np.zeros(0)  # [C], of having each label, among the training rows
 
     def learn(self, rows: Table) -> None:
         """Takes every label that a row has, sorted by name (by value where all are whole numbers)."""
         self.labels = texts.ordered({name for cell in rows.column("label") for name in cell})
+        have = self.gold(rows).sum(0) + 0.5  # half a row more, so that a label of every row has finite odds
+        self.log_odds = np.log(have / (len(rows) + 1 - have))
+
+    def equip(self, model: Backbone) -> None:
+        """Begins a new head at how common each label is (Lin et al. 2017, "Focal Loss", 3.3).
+
+        Labels are rare: from even odds the first steps would push all logits down at once, and do it through the
+        encoder, which then tells no text from another for hundreds of steps.
+        """
+        for layer in model.projections(len(self.labels)):
+            if layer.bias is not None and not layer.bias.any():
+                with torch.no_grad():
+                    layer.bias.copy_(torch.from_numpy(self.log_odds))
 
     def gold(self, rows: Table) -> np.ndarray:
         """Which labels each row has, [N, C] of 0 and 1, int64; one that train does not have is not scored."""
