@@ -1,4 +1,4 @@
-"""Multi-label classification: where a new head begins, for every family and method, and that it is not overwritten."""
+"""Multi-label classification: where a new head begins, and that a trained one is left alone."""
 
 from __future__ import annotations
 

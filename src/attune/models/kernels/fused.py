@@ -172,14 +172,14 @@ class Attention(Function):
         out, level = torch.empty_like(q), q.new_empty(len(q), heads)
         given = (*_arrays(q, k, v), ends, heads, np.float32(scaling), *_draw(draw))
         share_by(pieces.attend, _costs(ends, heads), _elements(ends, heads), *given, *_arrays(out, level))
-        ctx.save_for_backward(q, k, v, out, level)
+        ctx.save_for_backward(q, k, v, level)
         ctx.given = (ends, heads, scaling, draw)
         return out
 
     @staticmethod
     def backward(ctx: Context, g: Tensor) -> tuple[Tensor | None, ...]:
         """In the order of the inputs."""
-        q, k, v, out, level = ctx.saved_tensors
+        q, k, v, level = ctx.saved_tensors
         ends, heads, scaling, draw = ctx.given
         asked = len(ends) and int(ends[:, 3].sum()) == len(
             k
@@ -187,7 +187,7 @@ class Attention(Function):
         make = torch.empty_like if asked else torch.zeros_like
         to_q, to_k, to_v = torch.empty_like(q), make(k), make(v)
         given = (*_arrays(q, k, v), ends, heads, np.float32(scaling), *_draw(draw))
-        made = _arrays(out, level, g.contiguous(), to_q, to_k, to_v)
+        made = _arrays(level, g.contiguous(), to_q, to_k, to_v)
         share_by(pieces.attend_backward, _costs(ends, heads), _elements(ends, heads), *given, *made)
         return to_q, to_k, to_v, None, None, None, None
 

@@ -4,6 +4,9 @@ One piece of work is one head of one sequence, so no number of threads changes a
 sequence, where its queries begin, how many there are, where its keys begin and how many there are. The weights are
 made again in the backward pass from the queries, the keys and each query's `level`, the logarithm of its softmax's
 denominator (FlashAttention, Dao et al. 2022).
+
+Sixteen queries are sixteen lanes: the scores of a tile stand key by key, [keys, 16], so that the softmax of each
+query runs down its lane. Lanes without a query compute what nobody reads.
 """
 
 from __future__ import annotations
@@ -12,162 +15,145 @@ from typing import Any
 
 import numpy as np
 
-from attune.models.kernels.scalars import F, U, exp, kept, kernel, largest, row_key, scalar
-from attune.models.kernels.tiles import COLUMNS, add_product, add_turned
+from attune.models.kernels.lanes import COLUMNS, WORDS, Lanes, Writer, exp, kept, lanes
+from attune.models.kernels.scalars import F, U, kernel, row_key, scalar
+from attune.models.kernels.tiles import ROWS, add_product, add_turned, put, take, turn
 
-TILE = 16  # queries at a time
-
-
-@scalar
-def _padded(count: Any) -> Any:
-    """The next multiple of a tile's columns."""
-    return (count + COLUMNS - 1) // COLUMNS * COLUMNS
+TILE = COLUMNS  # queries at a time
 
 
 @scalar
-def _clear(rows: Any, first: Any, last: Any, width: Any) -> None:
-    """Zeros in the first columns of some rows."""
-    for j in range(first, last):
-        row = rows[j]
-        for c in range(width):
-            row[c] = F(0)
+def _up(count: Any, multiple: Any) -> Any:
+    return (count + multiple - 1) // multiple * multiple
 
 
 @scalar
-def _load(rows: Any, at: Any, count: Any, columns: Any, into: Any) -> None:
-    """The head's `count` rows into `into`, and zeros in the rows that fill up the tile."""
-    for j in range(count):
-        source, target = rows[at + j], into[j]
-        for c in range(columns[1] - columns[0]):
-            target[c] = source[columns[0] + c]
-    _clear(into, count, _padded(count), into.shape[1])
+def _clear(rows: Any, count: Any) -> None:
+    """Zeros in the first rows."""
+    flat = rows.reshape(rows.size)
+    for j in range(count * rows.shape[1]):
+        flat[j] = F(0)
 
 
-@scalar
-def _turn(rows: Any, count: Any, factor: Any, into: Any) -> None:
-    """The transpose of the first rows, times a factor."""
-    for j in range(count):
-        for c in range(rows.shape[1]):
-            into[c, j] = rows[j, c] * factor
+@lanes("aiaufa")
+def _soften(code: Writer, w: Any, keys: Any, rows: Any, drop: Any, scale: Any, totals: Any) -> None:
+    """Scores [keys, 16] become dropped softmax weights; totals [2, 16] are the largest ones and the denominators."""
+    zero, width = code.constant(0), code.constant(COLUMNS)
+    top = code.register(code.load(w, zero))
+    with code.each(keys) as j:
+        code.hold(code.held(top).largest(code.load(w, code.place(zero, (j, width)))), top)
+    sums = code.register(0.0)
+    with code.each(keys) as j:
+        weight = exp(code.load(w, code.place(zero, (j, width))) - code.held(top))
+        code.store(weight, w, code.place(zero, (j, width)))
+        code.hold(code.held(sums) + weight, sums)
+    code.store(code.held(top), totals, zero)
+    code.store(code.held(sums), totals, width)
+    each = Lanes(code.builder, code.held(sums).of(scale)) / code.held(sums)
+    whole = code.builder.icmp_unsigned("==", drop, drop.type(0))
+    with code.builder.if_else(whole) as (nothing_dropped, dropped):
+        with nothing_dropped, code.each(keys) as j:  # all that an answering model does
+            place = code.place(zero, (j, width))
+            code.store(code.load(w, place) * each, w, place)
+        with dropped:
+            seeds = code.load(rows, zero, WORDS)
+            with code.each(keys) as j:
+                place = code.place(zero, (j, width))
+                code.store(code.load(w, place) * kept(seeds, j, drop, each), w, place)
 
 
-@scalar
-def _store(rows: Any, count: Any, factor: Any, into: Any, at: Any, columns: Any) -> None:
-    for j in range(count):
-        source, target = rows[j], into[at + j]
-        for c in range(columns[1] - columns[0]):
-            target[columns[0] + c] = source[c] * factor
+@lanes("aaaiaufa")
+def _weigh(
+    code: Writer, w: Any, ds: Any, e: Any, keys: Any, rows: Any, drop: Any, scale: Any, level: Any
+) -> None:
+    """From the scores in `w` and the gradient of the weights in `ds`: the dropped weights, the scores' gradient.
 
-
-@scalar
-def _soften(w: Any, keys: Any, full: Any, key: Any, drop: Any, scale: Any) -> Any:
-    """Scores become dropped softmax weights; returns the logarithm of the denominator."""
-    top, total = largest(w, keys), F(0)
-    for j in range(keys):
-        w[j] = exp(w[j] - top)
-        total += w[j]
-    inverse = F(1) / total * scale
-    if drop == U(0):  # nothing is dropped, so no numbers are drawn: all that an answering model does
-        for j in range(keys):
-            w[j] = w[j] * inverse
-    else:
-        for j in range(keys):
-            w[j] = w[j] * kept(key, j, drop, inverse)
-    for j in range(keys, full):
-        w[j] = F(0)
-    return top + np.log(total)
+    With weights e, masks m and gradients g of what is dropped, that of a score is e (g m - sum of e g m).
+    """
+    zero, width = code.constant(0), code.constant(COLUMNS)
+    levels, seeds = code.load(level, zero), code.load(rows, zero, WORDS)
+    every = Lanes(code.builder, levels.of(scale))
+    dot = code.register(0.0)
+    with code.each(keys) as j:
+        place = code.place(zero, (j, width))
+        weight = exp(code.load(w, place) - levels)
+        dropped = weight * kept(seeds, j, drop, every)
+        part = dropped * code.load(ds, place)
+        for lanes_, array in ((weight, e), (dropped, w), (part, ds)):
+            code.store(lanes_, array, place)
+        code.hold(code.held(dot) + part, dot)
+    with code.each(keys) as j:
+        place = code.place(zero, (j, width))
+        code.store(code.load(ds, place) - code.load(e, place) * code.held(dot), ds, place)
 
 
 @kernel
 def attend(begin: Any, end: Any, q: Any, k: Any, v: Any, spans: Any, heads: Any, factor: Any, seed: Any, drop: Any,
            scale: Any, out: Any, level: Any) -> None:  # fmt: skip
     """out = dropout(softmax(q @ k.T * factor)) @ v for the pieces begin to end; `level` [Q, heads]."""
-    d, longest = q.shape[1] // heads, _padded(spans[:, 3].max())
-    deep = _padded(d)
-    rows, turned = np.zeros((longest, deep), F), np.empty((deep, longest), F)
-    queries, weights, mixed = (
-        np.zeros((TILE, deep), F),
-        np.empty((TILE, longest), F),
-        np.empty((TILE, deep), F),
-    )
+    d, longest = q.shape[1] // heads, _up(spans[:, 3].max(), ROWS)
+    deep = _up(d, COLUMNS)
+    keys, values = np.zeros((longest, d), F), np.zeros((longest, deep), F)
+    asked, w, mixed = np.zeros((d, TILE), F), np.empty((longest, TILE), F), np.empty((TILE, deep), F)
+    rows, totals = np.zeros(TILE, U), np.empty((2, TILE), F)
     for piece in range(begin, end):
         span, head = spans[piece // heads], piece % heads
-        columns, keys = (head * d, head * d + d), span[3]
-        full = _padded(keys)
-        _load(k, span[2], keys, columns, rows)
-        _turn(rows, full, factor, turned)
-        _load(v, span[2], keys, columns, rows)
-        for first in range(span[0], span[0] + span[1], TILE):
-            here = min(TILE, span[0] + span[1] - first)
-            taken = (here + 3) // 4 * 4
-            _load(q, first, here, columns, queries)
-            _clear(weights, 0, taken, full)
-            add_product(queries, turned, weights, taken, d, full)
+        first, n = head * d, span[3]
+        take(k, span[2], n, first, d, keys)
+        take(v, span[2], n, first, d, values)
+        for query in range(span[0], span[0] + span[1], TILE):
+            here = min(TILE, span[0] + span[1] - query)
+            turn(q, query, here, first, d, factor, asked)
             for i in range(here):
-                key = row_key(seed, (first + i) * heads + head)
-                level[first + i, head] = _soften(weights[i], keys, full, key, drop, scale)
-            _clear(mixed, 0, taken, deep)
-            add_product(weights, rows, mixed, taken, keys, deep)
-            _store(mixed, here, F(1), out, first, columns)
-
-
-@scalar
-def _weigh(
-    w: Any, ds: Any, keys: Any, full: Any, level: Any, dot: Any, key: Any, drop: Any, scale: Any
-) -> None:
-    """From the scores in `w` and the gradient of the weights in `ds`: the dropped weights, the scores' gradient."""
-    for j in range(keys):
-        weight = exp(w[j] - level)
-        mask = kept(key, j, drop, scale)
-        w[j] = weight * mask
-        ds[j] = weight * (ds[j] * mask - dot)
-    for j in range(keys, full):
-        w[j] = F(0)
-    for j in range(keys, full):
-        ds[j] = F(0)
+                rows[i] = row_key(seed, (query + i) * heads + head)
+            _clear(w, _up(n, ROWS))
+            add_product(keys, asked, w, _up(n, ROWS), d, TILE)
+            _soften(w, n, rows, drop, scale, totals)
+            for i in range(here):
+                level[query + i, head] = totals[0, i] + np.log(totals[1, i])
+            _clear(mixed, TILE)
+            add_turned(w, values, mixed, _up(here, ROWS), n, deep)
+            put(mixed, here, F(1), out, query, first, d)
 
 
 @kernel
 def attend_backward(begin: Any, end: Any, q: Any, k: Any, v: Any, spans: Any, heads: Any, factor: Any, seed: Any,
-                    drop: Any, scale: Any, out: Any, level: Any, g: Any, to_q: Any, to_k: Any,
-                    to_v: Any) -> None:  # fmt: skip
+                    drop: Any, scale: Any, level: Any, g: Any, to_q: Any, to_k: Any, to_v: Any) -> None:  # fmt: skip
     """The gradients of `attend` for the pieces begin to end, a tile of queries at a time."""
-    d, longest = q.shape[1] // heads, _padded(spans[:, 3].max())
-    deep = _padded(d)
-    k_rows, v_rows = np.zeros((longest, deep), F), np.zeros((longest, deep), F)
-    k_turned, v_turned = np.empty((deep, longest), F), np.empty((deep, longest), F)
+    d, longest = q.shape[1] // heads, _up(spans[:, 3].max(), ROWS)
+    deep = _up(d, COLUMNS)
+    keys, values = np.zeros((longest, deep), F), np.zeros((longest, deep), F)
     sum_k, sum_v = np.empty((longest, deep), F), np.empty((longest, deep), F)
-    w, ds = np.empty((TILE, longest), F), np.empty((TILE, longest), F)
-    queries, above, sum_q = np.zeros((TILE, deep), F), np.zeros((TILE, deep), F), np.empty((TILE, deep), F)
+    w, ds, e = np.empty((longest, TILE), F), np.empty((longest, TILE), F), np.empty((longest, TILE), F)
+    asked, above = np.zeros((deep, TILE), F), np.zeros((deep, TILE), F)  # queries and gradients, turned
+    q_rows, g_rows, sum_q = np.zeros((TILE, deep), F), np.zeros((TILE, deep), F), np.empty((TILE, deep), F)
+    rows, levels = np.zeros(TILE, U), np.zeros(TILE, F)
     for piece in range(begin, end):
         span, head = spans[piece // heads], piece % heads
-        columns, keys = (head * d, head * d + d), span[3]
-        full = _padded(keys)
-        _load(k, span[2], keys, columns, k_rows)
-        _load(v, span[2], keys, columns, v_rows)
-        _turn(k_rows, full, factor, k_turned)
-        _turn(v_rows, full, F(1), v_turned)
-        _clear(sum_k, 0, full, deep)
-        _clear(sum_v, 0, full, deep)
-        for first in range(span[0], span[0] + span[1], TILE):
-            here = min(TILE, span[0] + span[1] - first)
-            taken = (here + 3) // 4 * 4
-            _load(q, first, here, columns, queries)
-            _load(g, first, here, columns, above)
-            _clear(w, 0, taken, full)
-            _clear(ds, 0, taken, full)
-            _clear(sum_q, 0, taken, deep)
-            add_product(queries, k_turned, w, taken, d, full)
-            add_product(above, v_turned, ds, taken, d, full)
+        first, n = head * d, span[3]
+        full = _up(n, ROWS)
+        take(k, span[2], n, first, d, keys)
+        take(v, span[2], n, first, d, values)
+        _clear(sum_k, full)
+        _clear(sum_v, full)
+        for query in range(span[0], span[0] + span[1], TILE):
+            here = min(TILE, span[0] + span[1] - query)
+            turn(q, query, here, first, d, factor, asked)
+            turn(g, query, here, first, d, F(1), above)
+            take(q, query, here, first, d, q_rows)
+            take(g, query, here, first, d, g_rows)
             for i in range(here):
-                t, dot = first + i, F(0)
-                for c in range(d):
-                    dot += above[i, c] * out[t, columns[0] + c]
-                key = row_key(seed, t * heads + head)
-                _weigh(w[i], ds[i], keys, full, level[t, head], dot, key, drop, scale)
-            add_product(ds, k_rows, sum_q, taken, keys, deep)
-            add_turned(w, above, sum_v, full, here, deep)
-            add_turned(ds, queries, sum_k, full, here, deep)
-            _store(sum_q, here, factor, to_q, first, columns)
-        _store(sum_k, keys, factor, to_k, span[2], columns)
-        _store(sum_v, keys, F(1), to_v, span[2], columns)
+                rows[i] = row_key(seed, (query + i) * heads + head)
+                levels[i] = level[query + i, head]
+            _clear(w, full)
+            _clear(ds, full)
+            add_product(keys, asked, w, full, d, TILE)
+            add_product(values, above, ds, full, d, TILE)
+            _weigh(w, ds, e, n, rows, drop, scale, levels)
+            _clear(sum_q, TILE)
+            add_turned(ds, keys, sum_q, _up(here, ROWS), n, deep)
+            add_product(w, g_rows, sum_v, full, here, deep)
+            add_product(ds, q_rows, sum_k, full, here, deep)
+            put(sum_q, here, factor, to_q, query, first, d)
+        put(sum_k, n, factor, to_k, span[2], first, d)
+        put(sum_v, n, F(1), to_v, span[2], first, d)

@@ -120,12 +120,3 @@ def erf(x: Any) -> Any:
     q = q * z + F(-7.37332916720468e-03)
     q = q * z + F(-1.42647390514189e-02)
     return x * p / q
-
-
-@numba.njit(nogil=True, fastmath=True, error_model="numpy", forceinline=True)
-def largest(values: Any, count: Any) -> Any:
-    """The largest of the first numbers; any number when one is NaN, whose e^(x - largest) is NaN all the same."""
-    top = values[0]
-    for j in range(1, count):
-        top = max(top, values[j])
-    return top
