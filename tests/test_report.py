@@ -287,6 +287,13 @@ def test_a_missing_file_leaves_the_rest_of_the_page(three: Path, missing: str) -
     Elements(report.page(three))
 
 
+def test_a_finished_run_without_its_metrics_says_that_they_are_gone(three: Path) -> None:
+    (three / "metrics.json").unlink()
+    page = report.page(three)
+    assert "its metrics.json is no longer there" in page
+    assert "No result yet" not in page
+
+
 def test_null_numbers_and_empty_parts_are_dashes(three: Path) -> None:
     metrics = json.loads((three / "metrics.json").read_text())
     for entry in metrics["test"].values():

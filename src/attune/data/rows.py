@@ -22,7 +22,7 @@ from attune.data import labels, questions, tagging
 from attune.data.columns import Roles
 from attune.data.problems import some
 from attune.data.table import Table
-from attune.errors import DataError, Problem, nearest
+from attune.errors import DataError, Problem, command, nearest
 
 Spans = Literal["snap", "refuse"]
 
@@ -106,6 +106,8 @@ def _check_columns(table: Table, roles: Roles, *, labelled: bool) -> None:
         if name not in table.columns:
             fix = nearest(name, table.columns) or f"Give {table.path} the columns of train"
             fix += "" if labelled else f", or name the one that holds it: --{role} COLUMN"
+            if not labelled and len(table.columns) == 1 and not roles.pair:
+                fix += f"; lines without a header: {command(f'predict RUN - < {table.path}')}"
             found = f"the columns {some(table.columns, 20)}"
             problems.append(Problem(table.path, f"no column {name!r} for the {role}", found, fix))
     for name in roles.labels if labelled else ():

@@ -13,7 +13,7 @@ TONES = {
     "unsure": ("\N{ALMOST EQUAL TO}", "Not clearly better than the baselines"),
     "bad": ("\N{HEAVY MULTIPLICATION X}", "Worse than a baseline"),
     "none": ("i", "Not compared with a baseline"),
-    "empty": ("i", "No result yet"),
+    "empty": ("i", "No result"),
 }
 ALPHA = 0.05  # as in metrics.intervals: better or worse needs interval and p to say so
 STATUS = {
@@ -113,14 +113,18 @@ def _status(folder: Folder) -> str:
 
 
 def _without_result(folder: Folder) -> dict[str, Any]:
+    finished = folder.run.get("status") == "finished"
+    rest = f"the run {_status(folder)}"
+    if finished:
+        rest += ", but its metrics.json is no longer there; train again, or copy it back"
     return {
         "tone": "empty",
         "icon": TONES["empty"][0],
         "badge": TONES["empty"][1],
-        "metric": "No result yet:",
+        "metric": "No result:" if finished else "No result yet:",
         "value": "",
         "interval": "",
-        "rest": f"the run {_status(folder)}" if folder.run.get("status") else "the run was not evaluated",
+        "rest": rest if folder.run.get("status") else "the run was not evaluated",
         "sentences": ["What is known so far stands below."],
         "comparisons": [],
     }
