@@ -287,6 +287,20 @@ def test_a_missing_file_leaves_the_rest_of_the_page(three: Path, missing: str) -
     Elements(report.page(three))
 
 
+def test_texts_that_windows_read_are_not_called_cut(three: Path) -> None:
+    recipe = (three / "recipe.yaml").read_text()
+    assert "cut at 256 tokens" in report.page(three)
+    (three / "recipe.yaml").write_text(recipe.replace("model:\n", "model:\n  long_texts: windows\n"))
+    data = json.loads((three / "data.json").read_text())
+    for split in data["splits"].values():
+        split |= {"cut_rows": 0.0, "cut_tokens": 0.0}
+    _json(three / "data.json", data)
+    page = report.page(three)
+    assert "a window: 256 tokens" in page
+    assert "Texts of more than 256 tokens are read by windows: nothing is cut." in page
+    assert "cut at" not in page
+
+
 def test_a_finished_run_without_its_metrics_says_that_they_are_gone(three: Path) -> None:
     (three / "metrics.json").unlink()
     page = report.page(three)
@@ -410,10 +424,11 @@ def test_numbers_are_written_alike_everywhere() -> None:
         "100%",
         "–",
     ]
-    assert [wording.duration(s) for s in (0.42, 42, 192.4, 7500)] == [
+    assert [wording.duration(s) for s in (0.42, 42, 192.4, 2832, 7500)] == [
         "0.4 s",
         "42 s",
         "3 min 12 s",
+        "47 min",
         "2 h 05 min",
     ]
     assert wording.score(-0.25) == "−0.250"

@@ -169,13 +169,16 @@ def against(points: Points, middle: Points, names: tuple[str, str], *, diagonal:
     )
 
 
-def histogram(edges: Sequence[float], counts: Sequence[int], cut: float | None) -> Svg:
-    """Rows by number of tokens; what lies beyond the cut is painted as lost."""
+def histogram(edges: Sequence[float], counts: Sequence[int], cut: float | None, *, lost: bool = True) -> Svg:
+    """Rows by number of tokens; what lies beyond the cut is painted as lost, unless more windows read it."""
     if len(edges) < 2 or not any(counts):
         return Svg("")
     frame = Frame((0, max(edges[-1], (cut or 0) * 1.05)), (0, max(counts) * 1.08), height=240)
-    bars = [_bar(frame, (edges[i], edges[i + 1]), n, cut) for i, n in enumerate(counts) if n]
-    marks = [_mark(frame, cut, f"cut at {count(cut)} tokens", "stop")] if cut is not None else []
+    bars = [
+        _bar(frame, (edges[i], edges[i + 1]), n, cut if lost else None) for i, n in enumerate(counts) if n
+    ]
+    said = f"cut at {count(cut)} tokens" if lost else f"a window: {count(cut)} tokens"
+    marks = [_mark(frame, cut, said, "stop" if lost else "best")] if cut is not None else []
     label = f"Histogram of text lengths: from {tick_text(edges[0])} to {tick_text(edges[-1])} tokens."
     axes = frame.axes("tokens in a text", "rows")
     return drawing(frame.width, frame.height, label, axes, *bars, *marks)

@@ -61,6 +61,10 @@ def _sentences(folder: Folder, splits: list[str]) -> list[str]:
     if sum(cut) > 0 and total:
         where = f"longer than {wording.count(limit)} tokens" if limit else "too long for the model"
         sentences.append(f"{wording.percent(sum(cut) / total)} of the texts are {where}.")
+    elif cut and folder.knob("model", "long_texts") == "windows":
+        sentences.append(
+            f"Texts of more than {wording.count(limit)} tokens are read by windows: nothing is cut."
+        )
     elif cut:
         sentences.append("Every text fits into the model as a whole.")
     return sentences
@@ -136,7 +140,7 @@ def _lengths(folder: Folder) -> str:
     edges = lengths.get("edges") or []
     # a cut far beyond the longest text would squeeze the bars together
     cut = limit if limit and edges and limit <= 1.5 * edges[-1] else None
-    return charts.histogram(edges, summed, cut)
+    return charts.histogram(edges, summed, cut, lost=folder.knob("model", "long_texts") != "windows")
 
 
 def _finding(entry: dict[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def duration(seconds: Any) -> str:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
+        return f"{minutes} min {rest:02d} s" if minutes < 10 else f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
