@@ -15,7 +15,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from attune.models.kernels.scalars import FIRST, GOLDEN, SECOND, instructions
+from attune.models.kernels.scalars import EXP, FIRST, GOLDEN, OCTAVE, PER_OCTAVE, REST, SECOND, instructions
 
 COLUMNS = 16
 FLOATS = ir.VectorType(ir.FloatType(), COLUMNS)
@@ -59,12 +59,16 @@ class Lanes:
         )
 
 
-def spread(builder: Any, number: Any) -> Any:
+def spread(builder: Any, number: Any, count: int = COLUMNS) -> Any:
     """One number in every lane."""
-    kind = ir.VectorType(number.type, COLUMNS)
-    nothing, first = ir.Constant(kind, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+    nothing, first = (
+        ir.Constant(ir.VectorType(number.type, count), ir.Undefined),
+        ir.Constant(ir.IntType(32), 0),
+    )
     one = builder.insert_element(nothing, number, first)
-    return builder.shuffle_vector(one, nothing, ir.Constant(WORDS, [0] * COLUMNS))
+    return builder.shuffle_vector(
+        one, nothing, ir.Constant(ir.VectorType(ir.IntType(32), count), [0] * count)
+    )
 
 
 class Writer:
@@ -86,6 +90,10 @@ class Writer:
         for one, other in products:
             at = self.builder.add(at, self.builder.mul(one, other))
         return at
+
+    def row(self, number: Any) -> Any:
+        """Where a row begins in an array of sixteen columns."""
+        return self.builder.mul(number, self.constant(COLUMNS))
 
     def _pointer(self, array: Any, at: Any, kind: Any) -> Any:
         return self.builder.bitcast(self.builder.gep(array, [at]), ir.PointerType(kind))
@@ -158,11 +166,11 @@ def exp(x: Lanes) -> Lanes:
     floor = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(FLOATS, [FLOATS]), f"llvm.floor.v{COLUMNS}f32"
     )
-    n = Lanes(builder, builder.call(floor, [(x * 1.44269504088896341 + 0.5).value]))
-    r = x - n * 0.693359375 + n * 2.12194440e-4
-    y = r * 1.9875691500e-4 + 1.3981999507e-3
-    for coefficient in (8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
-        y = y * r + coefficient
+    n = Lanes(builder, builder.call(floor, [(x * float(PER_OCTAVE) + 0.5).value]))
+    r = x - n * float(OCTAVE) - n * float(REST)
+    y = r * float(EXP[0]) + float(EXP[1])
+    for coefficient in EXP[2:]:
+        y = y * r + float(coefficient)
     bits = builder.shl(
         builder.add(builder.fptosi(n.value, WORDS), ir.Constant(WORDS, [127] * COLUMNS)),
         ir.Constant(WORDS, [23] * COLUMNS),

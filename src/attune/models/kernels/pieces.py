@@ -38,27 +38,27 @@ def _clear(rows: Any, count: Any) -> None:
 @lanes("aiaufa")
 def _soften(code: Writer, w: Any, keys: Any, rows: Any, drop: Any, scale: Any, totals: Any) -> None:
     """Scores [keys, 16] become dropped softmax weights; totals [2, 16] are the largest ones and the denominators."""
-    zero, width = code.constant(0), code.constant(COLUMNS)
+    zero = code.constant(0)
     top = code.register(code.load(w, zero))
     with code.each(keys) as j:
-        code.hold(code.held(top).largest(code.load(w, code.place(zero, (j, width)))), top)
+        code.hold(code.held(top).largest(code.load(w, code.row(j))), top)
     sums = code.register(0.0)
     with code.each(keys) as j:
-        weight = exp(code.load(w, code.place(zero, (j, width))) - code.held(top))
-        code.store(weight, w, code.place(zero, (j, width)))
+        weight = exp(code.load(w, code.row(j)) - code.held(top))
+        code.store(weight, w, code.row(j))
         code.hold(code.held(sums) + weight, sums)
     code.store(code.held(top), totals, zero)
-    code.store(code.held(sums), totals, width)
+    code.store(code.held(sums), totals, code.constant(COLUMNS))
     each = Lanes(code.builder, code.held(sums).of(scale)) / code.held(sums)
     whole = code.builder.icmp_unsigned("==", drop, drop.type(0))
     with code.builder.if_else(whole) as (nothing_dropped, dropped):
         with nothing_dropped, code.each(keys) as j:  # all that an answering model does
-            place = code.place(zero, (j, width))
+            place = code.row(j)
             code.store(code.load(w, place) * each, w, place)
         with dropped:
             seeds = code.load(rows, zero, WORDS)
             with code.each(keys) as j:
-                place = code.place(zero, (j, width))
+                place = code.row(j)
                 code.store(code.load(w, place) * kept(seeds, j, drop, each), w, place)
 
 
@@ -70,20 +70,20 @@ def _weigh(
 
     With weights e, masks m and gradients g of what is dropped, that of a score is e (g m - sum of e g m).
     """
-    zero, width = code.constant(0), code.constant(COLUMNS)
+    zero = code.constant(0)
     levels, seeds = code.load(level, zero), code.load(rows, zero, WORDS)
     every = Lanes(code.builder, levels.of(scale))
     dot = code.register(0.0)
     with code.each(keys) as j:
-        place = code.place(zero, (j, width))
+        place = code.row(j)
         weight = exp(code.load(w, place) - levels)
         dropped = weight * kept(seeds, j, drop, every)
         part = dropped * code.load(ds, place)
-        for lanes_, array in ((weight, e), (dropped, w), (part, ds)):
-            code.store(lanes_, array, place)
+        for numbers, array in ((weight, e), (dropped, w), (part, ds)):
+            code.store(numbers, array, place)
         code.hold(code.held(dot) + part, dot)
     with code.each(keys) as j:
-        place = code.place(zero, (j, width))
+        place = code.row(j)
         code.store(code.load(ds, place) - code.load(e, place) * code.held(dot), ds, place)
 
 

@@ -21,6 +21,17 @@ from numba.core import types
 # Sums may be reordered and products contracted, which vector code needs; NaN and infinity keep their meaning.
 REORDER = {"reassoc", "contract", "arcp", "nsz"}
 GOLDEN = np.uint32(0x9E3779B9)  # 2^32 / golden ratio: neighbours land far apart
+# Cephes' expf: 1 / ln 2, ln 2 in two parts, and the polynomial of what is left, from x^7 down to x^2
+PER_OCTAVE, OCTAVE, REST = (
+    np.float32(1.44269504088896341),
+    np.float32(0.693359375),
+    np.float32(-2.12194440e-4),
+)
+EXP = tuple(
+    map(
+        np.float32, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5)
+    )
+)
 FIRST, SECOND = np.uint32(0x7FEB352D), np.uint32(0x846CA68B)  # lowbias32 (Wellons 2018)
 F = np.float32
 U = np.uint32
@@ -89,14 +100,13 @@ def _power_of_two(typing: Any, whole: Any) -> Any:
 def exp(x: Any) -> Any:
     """e^x of a float32, to 2 units in the last place between -87 and 88 (Cephes' expf); NaN stays NaN."""
     x = F(-87) if x < F(-87) else x
-    n = np.floor(x * F(1.44269504088896341) + F(0.5))
-    r = x - n * F(0.693359375) + n * F(2.12194440e-4)
-    y = F(1.9875691500e-4)
-    y = y * r + F(1.3981999507e-3)
-    y = y * r + F(8.3334519073e-3)
-    y = y * r + F(4.1665795894e-2)
-    y = y * r + F(1.6666665459e-1)
-    y = y * r + F(5.0000001201e-1)
+    n = np.floor(x * PER_OCTAVE + F(0.5))
+    r = x - n * OCTAVE - n * REST
+    y = EXP[0] * r + EXP[1]
+    y = y * r + EXP[2]
+    y = y * r + EXP[3]
+    y = y * r + EXP[4]
+    y = y * r + EXP[5]
     y = y * r * r + r + F(1)
     return y * _power_of_two(n)
 

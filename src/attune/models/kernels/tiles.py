@@ -10,32 +10,26 @@ from typing import Any
 
 from llvmlite import ir
 
-from attune.models.kernels.lanes import COLUMNS, FLOATS, Lanes, Writer, lanes, spread
+from attune.models.kernels.lanes import COLUMNS, Lanes, Writer, lanes, spread
 from attune.models.kernels.scalars import scalar
 
 ROWS = 4
 EIGHT = ir.VectorType(ir.FloatType(), 8)
 
 
-def _tile(code: Writer, rows: int, given: tuple[Any, ...]) -> None:
-    """c[r, j] += the sum of a[r, i] b[i, j]; i < n, r < rows, j < 16."""
-    a, at_a, row_a, step_a, b, at_b, row_b, c, at_c, row_c, n = given
-    places = [code.place(at_c, (code.constant(r), row_c)) for r in range(rows)]
+@lanes("aiiiaiiaiii")
+def _tile(code: Writer, a: Any, at_a: Any, row_a: Any, step_a: Any, b: Any, at_b: Any, row_b: Any, c: Any, at_c: Any,
+          row_c: Any, n: Any) -> None:  # fmt: skip
+    """c[r, j] += the sum of a[r, i] b[i, j]; i < n, r < 4, j < 16; a number of `a` is `step_a` from the next."""
+    places = [code.place(at_c, (code.constant(r), row_c)) for r in range(ROWS)]
     sums = [code.register(code.load(c, place)) for place in places]
     with code.each(n) as i:
         right = code.load(b, code.place(at_b, (i, row_b)))
         for r, held in enumerate(sums):
             left = code.number(a, code.place(at_a, (code.constant(r), row_a), (i, step_a)))
-            product = code.builder.fmul(spread(code.builder, left), right.value, flags=("contract",))
-            total = code.builder.fadd(code.held(held).value, product, flags=("contract",))
-            code.hold(Lanes(code.builder, total), held)
+            code.hold(code.held(held) + right * left, held)
     for held, place in zip(sums, places, strict=True):
         code.store(code.held(held), c, place)
-
-
-@lanes("aiiiaiiaiii")
-def _four(code: Writer, *given: Any) -> None:
-    _tile(code, ROWS, given)
 
 
 @scalar
@@ -43,7 +37,7 @@ def add_product(a: Any, b: Any, c: Any, rows: Any, depth: Any, columns: Any) -> 
     """c[:rows, :columns] += a[:rows, :depth] @ b[:depth, :columns]; rows are a multiple of 4, columns of 16."""
     for r in range(0, rows, ROWS):
         for j in range(0, columns, COLUMNS):
-            _four(
+            _tile(
                 a, r * a.shape[1], a.shape[1], 1, b, j, b.shape[1], c, r * c.shape[1] + j, c.shape[1], depth
             )
 
@@ -53,7 +47,7 @@ def add_turned(a: Any, b: Any, c: Any, rows: Any, depth: Any, columns: Any) -> N
     """c[:rows, :columns] += a[:depth, :rows].T @ b[:depth, :columns]; rows are a multiple of 4, columns of 16."""
     for r in range(0, rows, ROWS):
         for j in range(0, columns, COLUMNS):
-            _four(a, r, 1, a.shape[1], b, j, b.shape[1], c, r * c.shape[1] + j, c.shape[1], depth)
+            _tile(a, r, 1, a.shape[1], b, j, b.shape[1], c, r * c.shape[1] + j, c.shape[1], depth)
 
 
 @lanes("aiiaiiiif")
@@ -61,9 +55,9 @@ def _copy(code: Writer, a: Any, at_a: Any, row_a: Any, b: Any, at_b: Any, row_b:
           factor: Any) -> None:  # fmt: skip
     """b[r, j] = a[r, j] factor; r < rows, j < 16 blocks."""
     with code.each(rows) as r, code.each(blocks) as j:
-        column = (j, code.constant(COLUMNS))
-        taken = code.load(a, code.place(at_a, (r, row_a), column))
-        code.store(taken * factor, b, code.place(at_b, (r, row_b), column))
+        column = code.row(j)
+        taken = code.load(a, code.place(code.builder.add(at_a, column), (r, row_a)))
+        code.store(taken * factor, b, code.place(code.builder.add(at_b, column), (r, row_b)))
 
 
 def _shuffled(one: Lanes, other: Lanes, order: list[int]) -> Lanes:
@@ -90,8 +84,7 @@ def _turned_eight(rows: list[Lanes]) -> list[Lanes]:
 @lanes("aiiaif")
 def _turn(code: Writer, a: Any, at_a: Any, row_a: Any, b: Any, blocks: Any, factor: Any) -> None:
     """b[j, r] = a[r, j] factor; r < 16, j < 8 blocks; b has 16 columns."""
-    scale = Lanes(code.builder, ir.Constant(FLOATS, ir.Undefined)).of(factor)
-    scale = _shuffled(Lanes(code.builder, scale), Lanes(code.builder, scale), list(range(8)))
+    scale = Lanes(code.builder, spread(code.builder, factor, 8))
     with code.each(blocks) as block:
         first = code.builder.mul(block, code.constant(8))
         for half in (0, 8):
@@ -99,8 +92,11 @@ def _turn(code: Writer, a: Any, at_a: Any, row_a: Any, b: Any, blocks: Any, fact
             places = [code.place(begin, (code.constant(half + r), row_a)) for r in range(8)]
             rows = [code.load(a, place, EIGHT) * scale for place in places]
             for c, column in enumerate(_turned_eight(rows)):
-                place = code.place(code.constant(c * COLUMNS + half), (first, code.constant(COLUMNS)))
-                code.store(column, b, place)
+                code.store(
+                    column,
+                    b,
+                    code.place(code.row(first), (code.constant(c * COLUMNS + half), code.constant(1))),
+                )
 
 
 @scalar
