@@ -21,7 +21,7 @@ import torch
 
 from attune.models.kernels import fused
 from attune.models.kernels.draws import Draw
-from attune.models.stream import plan
+from attune.models.plans import plan
 
 HEADS, WIDTH = 12, 32
 STREAMS = {

@@ -13,7 +13,8 @@ import torch
 from attune.models import block, load
 from attune.models.kernels import draws, fused, inference, plain, rowwise, scalars, threads
 from attune.models.kernels.draws import Draw
-from attune.models.stream import Stream, plan
+from attune.models.plans import plan
+from attune.models.stream import Stream
 
 LENGTHS = [[5, 3, 9, 3, 1, 7], [1], [16, 17, 15, 33], [64, 2], list(range(1, 20))]
 HEADS, DEEP = 3, 8

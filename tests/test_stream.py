@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attune.models.stream import Sight, across, near_equal, plan
+from attune.models.plans import Sight, across, near_equal, plan
 
 
 def test_dropout_drops_attention_weights_at_the_rate_of_the_checkpoint(checkpoints):

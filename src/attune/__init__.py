@@ -65,8 +65,14 @@ def train(source: str | Path, *overrides: str, out: str | Path = "", **options: 
     return Run(folder.path)
 
 
-def load(run: str | Path, *, precision: str = "float32") -> Predictor:
-    """The model of a finished run, ready to predict; `precision` may be bfloat16 where the processor has it."""
+def load(run: str | Path, *, precision: str = "float32", device: str = "auto") -> Predictor:
+    """The model of a finished run, ready to predict.
+
+    Args:
+        run: its folder or name; `last` is the newest one.
+        precision: float32, or bfloat16 where the processor or the GPU has it.
+        device: cpu, cuda or mps; auto: a CUDA GPU where there is one.
+    """
     from attune.predictor import open_run
 
-    return open_run(str(run), precision=precision)
+    return open_run(str(run), precision=precision, device=device)

@@ -33,6 +33,7 @@ def write(
     out: str = "",
     encoding: str = "auto",
     precision: str = "float32",
+    device: str = "auto",
 ) -> None:
     """Answers the rows of a file, or of standard input (`-`), into a file or as JSON lines to standard output.
 
@@ -43,6 +44,7 @@ def write(
         out: the file to write.
         encoding: of the source, where it is neither UTF-8 nor UTF-16.
         precision: float32, or bfloat16 (`open_run`).
+        device: cpu, cuda, mps or auto (`open_run`).
 
     Raises:
         RecipeError: for an output of unknown kind.
@@ -56,7 +58,7 @@ def write(
         raise RecipeError(Problem("--out", "the file exists already", out, "Name another, or remove it"))
     if out and not Path(out).parent.is_dir():
         raise RecipeError(Problem("--out", "there is no such folder", str(Path(out).parent), "Make it first"))
-    opened = partial(open_run, name, precision=precision)
+    opened = partial(open_run, name, precision=precision, device=device)
     rows = _piped(name, opened) if source == "-" else _of_file(name, source, columns or {}, encoding, opened)
     if not out:
         for given, answer in rows:

@@ -14,15 +14,19 @@ import typer
 from attune import machine
 from attune.errors import AttuneError, command
 from attune.options import (
+    Answers,
     AtLeast,
     Budget,
+    Device,
     DryRun,
+    Encoding,
     Json,
     LabelColumn,
     Model,
     Out,
     Overrides,
     PairColumn,
+    Precision,
     PrintRecipe,
     Quiet,
     RunName,
@@ -189,22 +193,19 @@ def predict(
     source: Annotated[
         str, typer.Argument(metavar="INPUT", help="A data file, or - for a text or a JSON object a line.")
     ],
-    text: Annotated[str, typer.Option(help="The column with the text.")] = "",
-    pair: Annotated[str, typer.Option(help="The column with the second text of a pair.")] = "",
-    out: Annotated[
-        str, typer.Option("-o", "--out", help="A .csv, .jsonl or .parquet file; else JSON lines.")
-    ] = "",
-    encoding: Annotated[str, typer.Option(help="Of a file that is not UTF-8, such as cp1252.")] = "auto",
-    precision: Annotated[
-        str, typer.Option(help="float32; bfloat16: faster where the processor has it, a little less exact.")
-    ] = "float32",
+    text: TextColumn = "",
+    pair: PairColumn = "",
+    out: Answers = "",
+    encoding: Encoding = "auto",
+    precision: Precision = "float32",
+    device: Device = "auto",
 ) -> None:
     """Label new texts with a finished run."""
     with _spoken(quiet=True, as_json=False):
         from attune import answers
 
-        named = {"text": text, "pair": pair}
-        answers.write(name, source, columns=named, out=out, encoding=encoding, precision=precision)
+        how = {"encoding": encoding, "precision": precision, "device": device}
+        answers.write(name, source, columns={"text": text, "pair": pair}, out=out, **how)
 
 
 @app.command()

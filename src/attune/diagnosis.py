@@ -54,7 +54,7 @@ def _machine() -> Iterator[Finding]:
     gpu = (
         torch.cuda.get_device_name(0)
         if torch.cuda.is_available()
-        else "none; training runs on the CPU in float32"
+        else "none that torch can use; training runs on the CPU"
     )
     yield Finding("gpu", True, gpu)
     memory = machine.memory_gib()

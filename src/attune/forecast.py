@@ -84,7 +84,7 @@ def forecast(ready: Prepared) -> Forecast:
         keeping = _saving(trial)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    rate = tokens / seconds
+    rate, place = tokens / seconds, trial.learner.model.place
     return Forecast(
         steps=ready.steps,
         tokens_per_s=rate,
@@ -93,8 +93,8 @@ def forecast(ready: Prepared) -> Forecast:
         evaluations=evaluations,
         evaluation_seconds=evaluations * (predicting["valid"] + keeping),
         measuring_seconds=sum(predicting.values()),
-        peak_memory_mib=machine.peak_memory_mib(),
-        free_memory_mib=machine.free_memory_mib(),
+        peak_memory_mib=place.peak_memory_mib(),
+        free_memory_mib=place.free_memory_mib(),
         watts=None if joules is None else joules / seconds,
     )
 
@@ -123,11 +123,14 @@ def _steps(trial: Fit) -> tuple[int, float, float | None]:
     parts = trial.steps(0)
     smallest, *usual, largest = _tried(trial)
     loop.step_of(trial, smallest, 1, total=len(parts), epoch=0.0)
+    place = trial.learner.model.place
+    place.wait()
     began, spent = time.perf_counter(), machine.joules()
     tokens = sum(
         loop.step_of(trial, part, number, total=len(parts), epoch=0.0).tokens
         for number, part in enumerate(usual, start=2)
     )
+    place.wait()
     seconds, now = time.perf_counter() - began, machine.joules()
     loop.step_of(trial, largest, len(usual) + 2, total=len(parts), epoch=0.0)
     return tokens, seconds, None if spent is None or now is None else now - spent
@@ -145,7 +148,10 @@ def _keeping(trial: Fit) -> float:
     """Seconds to compute what leaves the frozen layers for all rows, from those that are tried; 0 without them."""
     if trial.kept is None:
         return 0.0
-    train, valid = (np.unique(np.concatenate(parts)) for parts in (_tried(trial), _parts(trial.valid)))
+    tokens = trial.learner.model.place.tokens
+    train, valid = (
+        np.unique(np.concatenate(parts)) for parts in (_tried(trial), _parts(trial.valid, tokens))
+    )
     list(trial.kept.fill((trial.valid, valid)))  # not counted: kernels are compiled now
     began = time.perf_counter()
     list(trial.kept.fill((trial.train, train)))
@@ -154,11 +160,11 @@ def _keeping(trial: Fit) -> float:
     return float(lengths.sum() + trial.valid.sequences.lengths.sum()) / rate
 
 
-def _parts(features: Any) -> list[np.ndarray]:
+def _parts(features: Any, tokens: int) -> list[np.ndarray]:
     """The part of the longest texts among those in which features are predicted, then some of all lengths."""
-    from attune.training import batches, loop
+    from attune.training import batches
 
-    cut = list(batches.micro_batches(features, np.arange(len(features)), tokens=loop.EVALUATION_TOKENS))
+    cut = list(batches.micro_batches(features, np.arange(len(features)), tokens=tokens))
     places = sorted({min(int(share * len(cut)), len(cut) - 1) for share in SPREAD})
     return [cut[0], *(cut[place] for place in places)]
 
@@ -167,8 +173,8 @@ def _predicting(trial: Fit, features: Any) -> float:
     """Seconds to predict these features, from a few parts of them."""
     from attune.training import loop
 
-    longest, *parts = _parts(features)
     learner = trial.learner
+    longest, *parts = _parts(features, learner.model.place.tokens)
     learner.model.model.eval()
     # the longest texts take the most memory
     loop.answered(learner.task, learner.model, trial.batch(features, longest))

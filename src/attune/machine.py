@@ -147,7 +147,7 @@ def kernels() -> str:
     return "on"
 
 
-def environment(seed: int) -> dict[str, Any]:
+def environment(seed: int, device: str) -> dict[str, Any]:
     """environment.json: versions and hardware that a number depends on."""
     import torch
 
@@ -163,6 +163,8 @@ def environment(seed: int) -> dict[str, Any]:
         "cores": cores(),
         "threads": torch.get_num_threads(),
         "memory_gib": memory_gib(),
-        "device": "cpu",
+        "device": device,
+        "gpu": torch.cuda.get_device_name() if device == "cuda" else None,
+        "cuda": torch.version.cuda if device == "cuda" else None,
         "seed": seed,
     }

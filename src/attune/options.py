@@ -26,3 +26,14 @@ AtLeast = Annotated[
 ]
 PrintRecipe = Annotated[bool, typer.Option("--print-recipe", help="Print the full recipe and stop.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
+Encoding = Annotated[str, typer.Option(help="Of a file that is not UTF-8, such as cp1252.")]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="float32; bfloat16: faster where the processor or the GPU has it, a little less exact."
+    ),
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda or mps; auto: a CUDA GPU where there is one.")]
+Answers = Annotated[
+    str, typer.Option("-o", "--out", help="A .csv, .jsonl or .parquet file; else JSON lines.")
+]

@@ -15,6 +15,7 @@ from attune.data.table import Table
 from attune.errors import DataError, Problem, RecipeError, command
 from attune.models import load, tokens
 from attune.models.backbone import Backbone
+from attune.models.place import Place, best
 
 CHUNK = 1024  # rows answered at once: sorted by length within, so that no sequence waits for a longer one
 # a text; a text and its second one; the words of a text to tag; the cells of a row by role
@@ -62,20 +63,25 @@ class Predictor:
             yield self.task.answer(prediction, rows.row(place))
 
 
-def open_run(name: str, *, precision: str = "float32") -> Predictor:
+def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> Predictor:
     """The predictor of a finished run; `last` is the newest one.
 
     Args:
         name: of the run.
         precision: float32, or bfloat16 for the matrix products: faster where the processor has them, and a few
             answers in a thousand change.
+        device: cpu, cuda or mps; auto: a CUDA GPU where there is one.
 
     Raises:
         RecipeError: for a run that is not finished, and for bfloat16 where that cannot be.
+        MachineError: for a device that is not here.
     """
     if precision not in ("float32", "bfloat16"):
         raise RecipeError(Problem("--precision", "no such precision", repr(precision), "float32, bfloat16"))
-    if precision == "bfloat16" and not (machine.bfloat16() and machine.kernels() == "on"):
+    device, _ = best(device, precision)
+    where = Place.of(device, precision if device != "cpu" else "float32")
+    short = precision == "bfloat16" and device == "cpu"
+    if short and not (machine.bfloat16() and machine.kernels() == "on"):
         what = "this processor has no products in bfloat16, or the compiled kernels are off"
         raise RecipeError(Problem("--precision", what, machine.cpu(), "Leave it out"))
     run = rundir.find(name)
@@ -92,7 +98,8 @@ def open_run(name: str, *, precision: str = "float32") -> Predictor:
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
         what, fix = "the run's files are not whole any more", "Copy the run folder again, or train anew"
         raise RecipeError(Problem(name, what, f"{type(error).__name__}: {error}"[:120], fix)) from error
-    if precision == "bfloat16" and not model.in_bfloat16():
+    model.move(where)
+    if short and not model.in_bfloat16():
         what = "answers in bfloat16 are for BERT's kin"
         raise RecipeError(Problem("--precision", what, model.model.config.model_type, "Leave it out"))
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)

@@ -212,6 +212,8 @@ def _check_room(recipe: Recipe, least: int) -> None:
 
 def _decide(ready: Prepared, width: int, rate: float) -> None:
     """Replaces every `auto` that is left by a number, and counts the steps; `rate` is the method's."""
+    from attune.models import place
+
     knobs = ready.recipe.train
     features = ready.features["train"]
     size = (
@@ -224,7 +226,10 @@ def _decide(ready: Prepared, width: int, rate: float) -> None:
         if knobs.epochs == "auto"
         else knobs.epochs
     )
-    ready.recipe = ready.recipe.updated("train", lr=float(lr), epochs=float(epochs))
+    device, precision = place.best(knobs.device, knobs.precision)
+    place.Place.of(device, precision)  # refuses what is not here
+    found = {"lr": float(lr), "epochs": float(epochs), "device": device, "precision": precision}
+    ready.recipe = ready.recipe.updated("train", **found)
     ready.steps = max(1, round(in_epoch * float(epochs)))
 
 

@@ -192,6 +192,14 @@ class TrainSection(Section):
         1000, description="most steps between two evaluations; each epoch ends with one"
     )
     save_minutes: Annotated[float, Field(gt=0)] = Field(5, description="most minutes between two checkpoints")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="what it is computed on; auto: a CUDA GPU where there is one, else the CPU"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="of matrix products, the weights are float32 always; auto: bfloat16 on a CUDA GPU that has it, "
+        "else float32",
+    )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         42, description="the seed of split, order, head, dropout"
     )

@@ -28,7 +28,7 @@ def start(ready: Prepared, out: str = "") -> RunDir:
     recipe = ready.recipe
     run = rundir.create(out, recipe.data.train, recipe.model.base)
     files.write_text(run.path / "recipe.yaml", recipe_file.dump(recipe_file.anchored(recipe)))
-    run.write("environment.json", machine.environment(recipe.train.seed))
+    run.write("environment.json", machine.environment(recipe.train.seed, recipe.train.device))
     run.write("data.json", prepare.described(ready))
     run.write("findings.json", [finding.as_dict() for finding in ready.rows.findings])
     digest = files.sha256(run.path / "recipe.yaml")
@@ -79,6 +79,7 @@ def fitting(ready: Prepared, store: Any) -> Fit:
     import torch
 
     from attune.models import load, methods
+    from attune.models.place import Place
     from attune.training.kept import Kept
     from attune.training.loop import Fit
     from attune.training.optim import adamw
@@ -90,6 +91,7 @@ def fitting(ready: Prepared, store: Any) -> Fit:
     torch.manual_seed(knobs.seed)  # of what the method adds
     model = methods.build(**recipe.method.model_dump()).applied(model)
     task.equip(model)
+    model.move(Place.of(knobs.device, knobs.precision))
     optimizer = adamw(model.model, weight_decay=knobs.weight_decay, average=knobs.average)
     learner = Learner(task, model, optimizer, knobs.clip, ready.where)
     kept = Kept(task, model, store.folder) if ready.keeps else None
@@ -160,6 +162,7 @@ def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> Iterator[
     """Measures, stores, checks, reports; yields what it does next."""
     from attune import evaluate, report
     from attune.models import load, methods
+    from attune.models.place import Place
 
     model, state = trained.learner.model, trained.state
     yield from evaluate.measure(ready, model, run)
@@ -168,10 +171,12 @@ def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> Iterator[
         "train_seconds": event.seconds,
         "tokens": state.tokens,
         "tokens_per_s": state.tokens / max(event.seconds, 1e-9),
-        "peak_memory_mib": machine.peak_memory_mib(),
+        "peak_memory_mib": model.place.peak_memory_mib(),
+        "place": str(model.place),
     }
     details["method"] = ready.trained.as_dict()
     run.write("details.json", details)
+    model.move(Place())  # what is stored is checked on a CPU, as others will read it
     ready.task.finish(model)
     model = methods.build(**ready.recipe.method.model_dump()).settled(model, run.path)
     run.write("task.json", ready.task.state())

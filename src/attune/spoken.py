@@ -70,10 +70,11 @@ def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
     yield "method", f"{ready.trained.sentence}{once}"
     knobs = recipe.train
     epochs = "1 epoch" if knobs.epochs == 1 else f"{knobs.epochs:g} epochs"
+    where = "" if knobs.device == "cpu" else f", on {knobs.device} in {knobs.precision}"
     yield (
         "train",
         f"{epochs}, about {ready.steps:,} steps of {knobs.batch} {knobs.batch_by}, "
-        f"learning rate {knobs.lr:g}, seed {knobs.seed}",
+        f"learning rate {knobs.lr:g}, seed {knobs.seed}{where}",
     )
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from attune.models.kernels import plain
 from attune.models.kernels.draws import Draw
-from attune.models.stream import Plan
+from attune.models.plans import Plan
 
 
 def attend(

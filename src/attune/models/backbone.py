@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from attune.models.place import Place, there
 from attune.models.stream import Stream
 
 NOTHING = nn.Identity()  # where a family has no such part
@@ -37,6 +38,7 @@ class Backbone(ABC):
     def __init__(self, model: PreTrainedModel) -> None:
         self.model: Any = model
         self.base: Any = model.base_model
+        self.place = Place()
 
     @abstractmethod
     def tower(self) -> list[Any]:
@@ -63,6 +65,11 @@ class Backbone(ABC):
     def in_bfloat16(self) -> bool:
         """Takes the products of answers in bfloat16 from now on; whether that can be."""
         return False
+
+    def move(self, place: Place) -> None:
+        """Computes there from now on; streams that are asked about have to be there, too."""
+        self.model.to(place.device)
+        self.place = place
 
     def train(self) -> None:
         """Turns dropout on, except in frozen layers: what leaves these is the same at every step."""
@@ -98,7 +105,7 @@ class Backbone(ABC):
 
         Args:
             stream: the tokens.
-            wanted: [W] int64.
+            wanted: [W] int64, on the host.
             vectors: word vectors [T, E] to use in place of the tokens' own (for attribution).
         """
 
@@ -127,7 +134,7 @@ class Backbone(ABC):
 
     def pooled(self, stream: Stream, vectors: Tensor | None = None) -> Tensor:
         """The mean [B, H] of the last hidden states of each sequence."""
-        return means(self.hidden(stream, everywhere(stream), vectors), stream)
+        return means(self.hidden(stream, everywhere(stream), vectors), stream.lengths)
 
     def word_vectors(self, stream: Stream) -> Tensor:
         """The word vectors [T, E] of the stream's tokens."""
@@ -178,12 +185,12 @@ class Layered(Backbone):
 
 def everywhere(stream: Stream) -> Tensor:
     """All positions of the stream, [T]."""
-    return torch.arange(len(stream.tokens), device=stream.tokens.device)
+    return torch.arange(len(stream.tokens))
 
 
-def means(hidden: Tensor, stream: Stream) -> Tensor:
-    """The mean [B, H] over each sequence of `hidden` [T, H]."""
-    lengths = torch.from_numpy(np.asarray(stream.lengths)).to(hidden.device)
-    owner = torch.repeat_interleave(lengths)
-    sums = hidden.new_zeros(len(lengths), hidden.shape[1]).index_add(0, owner, hidden)
-    return sums / lengths[:, None]
+def means(values: Tensor, lengths: Sequence[int]) -> Tensor:
+    """The mean [B, H] over each sequence of `values` [T, H]; 0 of a sequence of no length."""
+    sizes = there(np.asarray(lengths), values.device)
+    owner = torch.repeat_interleave(sizes, output_size=len(values))
+    sums = values.new_zeros(len(lengths), values.shape[1]).index_add(0, owner, values)
+    return sums / sizes.clamp(min=1)[:, None]

@@ -19,7 +19,7 @@ from transformers.activations import GELUActivation
 from attune import machine
 from attune.models.kernels import plain
 from attune.models.kernels.draws import Draw
-from attune.models.stream import Plan
+from attune.models.plans import Plan
 
 
 @cache

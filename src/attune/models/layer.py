@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from attune.models.masked import attend
-from attune.models.stream import Plan, biased
+from attune.models.plans import Plan, biased
 
 Map = Callable[[Tensor], Tensor]
 

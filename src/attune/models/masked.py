@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from attune.models import attention
-from attune.models.stream import Group, Plan
+from attune.models.kernels.ragged import ragged
+from attune.models.plans import Group, Plan
 
 
 def attend(
@@ -30,6 +31,8 @@ def attend(
     Returns:
         [Q, heads, d], in the order of `query`.
     """
+    if plan.ragged is not None:
+        return ragged(query, key, value, plan.ragged, scaling=scaling, dropout=dropout)
     shared = query.shape[1] // key.shape[1]
     if plan.plain and shared == 1:
         return attention.attend(query, key, value, plan, scaling=scaling, dropout=dropout)
@@ -53,9 +56,9 @@ def attend(
 def _dense(qkv: tuple[Tensor, Tensor, Tensor], group: Group, *, scaling: float, dropout: float) -> Tensor:
     """[n, heads, q, d] from queries [n, heads, q, d], keys and values [n, heads, k, d]."""
     q, k, v = qkv
-    if dropout == 0.0 and group.bias is None:
+    if group.bias is None and (dropout == 0.0 or q.device.type != "cpu"):
         return functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=group.mask, is_causal=group.causal, scale=scaling
+            q, k, v, attn_mask=group.mask, dropout_p=dropout, is_causal=group.causal, scale=scaling
         )
     # With dropout, or a bias that learns, torch's CPU kernel falls back to these products, with a float mask.
     scores = torch.matmul(q * scaling, k.transpose(2, 3))

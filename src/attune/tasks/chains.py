@@ -34,7 +34,7 @@ class Chain(nn.Module):
             sizes: [B] words of each sequence.
             begins: [B] bool, whether the first word is the first of its text; a later window has no beginning.
         """
-        steps = SCALE * self.steps.to(logits.dtype)
+        steps = SCALE * self.steps.to(logits)
         reached = logits[:, 0] + torch.where(begins[:, None], steps[-1], 0.0)
         for place in range(1, logits.shape[1]):
             further = (reached[:, :, None] + steps[:-1]).logsumexp(1) + logits[:, place]

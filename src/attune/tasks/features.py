@@ -6,13 +6,14 @@ B sequences of a batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from attune.models.place import there
 from attune.models.stream import Stream
 from attune.models.tokens import Sequences
 
@@ -49,10 +50,17 @@ class Batch:
     features: np.ndarray  # [B] which ones, in the stream's order
     stream: Stream
     units: np.ndarray  # [U] which units of the source, in the stream's order
-    wanted: Tensor  # [U] positions in the stream, ascending
+    wanted: Tensor  # [U] positions in the stream, ascending; on the host
     targets: Tensor  # [U, ...]
     weights: Tensor  # [U] float32
     count: float  # targets in it: the sum of the weights
+
+    def on(self, device: torch.device) -> Batch:
+        """The same batch on a device; `wanted` stays on the host, where plans are made."""
+        if self.stream.tokens.device == device:
+            return self
+        targets, weights = there(self.targets, device), there(self.weights, device)
+        return replace(self, stream=self.stream.on(device), targets=targets, weights=weights)
 
     @property
     def asked(self) -> list[int]:

@@ -24,6 +24,7 @@ from attune.data.table import Table
 from attune.errors import Problem, RecipeError
 from attune.metrics import numbers, retrieval
 from attune.models.backbone import Backbone
+from attune.models.place import there
 from attune.models.tokens import Sequences, TextEncoder
 from attune.tasks import base
 from attune.tasks.features import Batch, Features, one_each
@@ -122,19 +123,20 @@ class Similarity(base.Task[Options]):
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """The sum over the rows."""
-        order = [torch.from_numpy(places) for places in _by_part(batch)]
+        parts = _by_part(batch)
+        order = [there(places, logits.device) for places in parts]
         anchors, partners = logits[order[0]], logits[order[1]]
         if self.scored:
             cosines = self.options.scale * (anchors * partners).sum(-1)
             truth = batch.targets[order[0]]
             apart = cosines[None, :] - cosines[:, None]  # [i, j]: how far j is ahead of i
-            wrong = apart[truth[:, None] > truth[None, :]]
-            return torch.logsumexp(torch.cat([wrong.new_zeros(1), wrong]), 0) * batch.count
+            wrong = apart.masked_fill(truth[:, None] <= truth[None, :], float("-inf"))
+            return torch.logsumexp(torch.cat([wrong.new_zeros(1), wrong.flatten()]), 0) * batch.count
         candidates = torch.cat([logits[places] for places in order[1:]])
         scores = self.options.scale * anchors @ candidates.T
-        own = torch.arange(len(anchors))
-        twins = _twins(batch, np.concatenate([places.numpy() for places in order[1:]]), order[1].numpy())
-        scores = scores.masked_fill(torch.from_numpy(twins), torch.finfo(scores.dtype).min)
+        own = torch.arange(len(anchors), device=logits.device)
+        twins = _twins(batch, np.concatenate(parts[1:]), parts[1])
+        scores = scores.masked_fill(there(twins, logits.device), torch.finfo(scores.dtype).min)
         return functional.cross_entropy(scores, own, reduction="sum")
 
     def predict(self, logits: Tensor, batch: Batch) -> list[Any]:

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from attune.data.table import Table
 from attune.metrics import spans, tags
-from attune.models.backbone import Backbone
+from attune.models.backbone import Backbone, means
 from attune.models.tokens import Encoded, TextEncoder, collected
 from attune.tasks import base
 from attune.tasks.chains import Chain
@@ -156,16 +156,16 @@ class Tagging(base.Task[Options]):
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """The weighted sum of the cross entropies; tags that train does not have weigh nothing."""
         if self.chain is not None:
-            each = self.chain.losses(logits, batch.targets, batch.asked, _begins(batch))
-            weights = [float(held.sum() / max(1, len(held))) for held in batch.weights.split(batch.asked)]
-            return (each * torch.tensor(weights)).sum()
+            begins = _begins(batch).to(logits.device)
+            each = self.chain.losses(logits, batch.targets, batch.asked, begins)
+            return (each * means(batch.weights[:, None], batch.asked)[:, 0]).sum()
         each = functional.cross_entropy(logits, batch.targets.clamp(min=0), reduction="none")
         return (each * batch.weights).sum()
 
     def predict(self, logits: Tensor, batch: Batch) -> list[Any]:
         """The probabilities [n, C] of each feature's words."""
         if self.chain is not None:
-            return [found.numpy() for found in self.chain.marginals(logits, batch.asked, _begins(batch))]
+            return [held.numpy() for held in self.chain.marginals(logits, batch.asked, _begins(batch))]
         probabilities = logits.double().softmax(dim=-1).numpy()
         return np.split(probabilities, np.cumsum(batch.asked)[:-1])
 

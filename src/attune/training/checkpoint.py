@@ -188,14 +188,16 @@ def _names(model: nn.Module, *, trained: bool) -> set[str]:
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
     held = model.state_dict()
-    return {name: held[name].contiguous().clone() for name in sorted(_names(model, trained=True))}
+    return {
+        name: held[name].detach().cpu().contiguous().clone() for name in sorted(_names(model, trained=True))
+    }
 
 
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     held = {}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
-            held[f"{name}:{key}"] = value
+            held[f"{name}:{key}"] = value.cpu()
     return held
 
 
@@ -203,4 +205,4 @@ def _restore(model: nn.Module, optimizer: torch.optim.Optimizer, held: dict[str,
     parameters = dict(model.named_parameters())
     for key, value in held.items():
         name, _, part = key.rpartition(":")
-        optimizer.state[parameters[name]][part] = value
+        optimizer.state[parameters[name]][part] = value.to(parameters[name].device)

@@ -75,9 +75,10 @@ class Kept:
 
     def _leaving(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """The states of a batch [P, H], and how many each of its sequences has."""
-        stream, model = batch.stream, self.model
-        known = Known()
-        with torch.inference_mode():
+        model, known = self.model, Known()
+        batch = batch.on(model.place.device)
+        stream = batch.stream
+        with torch.inference_mode(), model.place.computing():
             if model.lowest < len(model.layers):
                 known.states = model.below(stream, everywhere(stream))
             else:  # the task knows which positions the head reads
@@ -87,7 +88,7 @@ class Kept:
         if known.wanted is not None:
             bounds = np.append(stream.starts, len(stream.tokens))
             each = np.diff(np.searchsorted(known.wanted.numpy(), bounds))
-        return known.states.numpy(), each
+        return known.states.float().cpu().numpy(), each
 
     def forget(self) -> None:
         """Gives memory and disk back; batches come without what was kept then."""

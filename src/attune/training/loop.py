@@ -19,9 +19,8 @@ from attune.training.checkpoint import State, Store
 from attune.training.events import Evaluated, Evaluating, Event, Finished, Keeping, Saved, Stepped
 from attune.training.kept import Kept
 from attune.training.schedule import factor
-from attune.training.update import Learner, update
+from attune.training.update import Learner, logits_of, update
 
-EVALUATION_TOKENS = 2048  # in one forward pass of an evaluation: see decision 006
 GRANULE = 64  # evaluation batches between two chances to leave
 
 
@@ -198,7 +197,7 @@ def predicted(
         The share that is done, now and then.
     """
     model.model.eval()
-    parts = list(batches.micro_batches(features, np.arange(len(features)), tokens=EVALUATION_TOKENS))
+    parts = list(batches.micro_batches(features, np.arange(len(features)), tokens=model.place.tokens))
     pieces: list[Any] = [None] * len(features)
     for done, chosen in enumerate(parts, start=1):
         for feature, piece in answered(task, model, made(features, chosen)):
@@ -211,7 +210,8 @@ def predicted(
 def answered(task: Task[Any], model: Any, batch: Batch) -> Iterator[tuple[int, Any]]:
     """The pieces of the answers for a batch, each with its feature; the model stands in eval mode."""
     with torch.inference_mode():
-        answers = task.predict(task.logits(model, batch), batch)
+        logits = logits_of(task, model, batch.on(model.place.device)).cpu()
+        answers = task.predict(logits, batch)
     return zip(batch.features.tolist(), answers, strict=True)
 
 

@@ -51,6 +51,7 @@ class AdamW(torch.optim.Optimizer):
     def __init__(self, groups: list[dict[str, Any]], lr: float, average: float = 0.0) -> None:
         super().__init__(groups, {"lr": lr, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0})
         self.average = average
+        self._followed = 0  # steps that the means have followed
         self._touched: dict[Tensor, tuple[Tensor, np.ndarray]] = {}  # the moments it was read from, [V] bool
 
     @torch.no_grad()
@@ -58,14 +59,12 @@ class AdamW(torch.optim.Optimizer):
         """Moves the weights against `scale` times their gradients."""
         flat: list[tuple[Any, ...]] = []
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
+            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            _by_torch([(held, self._state(held)) for held in moved if not _fits(held)], group, scale)
+            for parameter in filter(_fits, moved):
                 state = self._state(parameter)
                 state["step"] += 1
-                if not _fits(parameter):
-                    _by_torch(parameter, state, group, scale)
-                elif parameter.grad.is_sparse:
+                if parameter.grad.is_sparse:
                     self._move_rows(parameter, state, _numbers(group, float(state["step"]), scale))
                 else:
                     held = (parameter, parameter.grad.contiguous(), state["exp_avg"], state["exp_avg_sq"])
@@ -80,11 +79,13 @@ class AdamW(torch.optim.Optimizer):
         moved = [(parameter, state) for parameter, state in self.state.items() if "step" in state]
         if not moved:
             return
-        step = max(float(state["step"]) for _, state in moved)
+        if self._followed == 0:  # the first time here, perhaps with the states of a checkpoint
+            self._followed = int(max(float(state["step"]) for _, state in moved)) - 1
+        self._followed += 1
         for parameter, state in moved:
             if "average" not in state:
                 state["average"] = parameter.detach().clone()
-        share = min(self.average, (1 + step) / (10 + step))
+        share = min(self.average, (1 + self._followed) / (10 + self._followed))
         means, weights = [state["average"] for _, state in moved], [held.detach() for held, _ in moved]
         torch._foreach_lerp_(means, weights, 1 - share)
 
@@ -105,7 +106,7 @@ class AdamW(torch.optim.Optimizer):
     def _state(self, parameter: Tensor) -> dict[str, Tensor]:
         state: dict[str, Tensor] = self.state[parameter]
         if not state:
-            state["step"] = torch.tensor(0.0)
+            state["step"] = torch.zeros((), device=parameter.device)
             state["exp_avg"], state["exp_avg_sq"] = _zeros_like(parameter), _zeros_like(parameter)
         return state
 
@@ -175,11 +176,17 @@ def _move(flat: list[tuple[Any, ...]]) -> None:
     share(work, ends[-1], ends[-1])
 
 
-def _by_torch(parameter: Tensor, state: dict[str, Tensor], group: dict[str, Any], scale: float) -> None:
-    gradient = parameter.grad
-    assert gradient is not None
+def _by_torch(held: list[tuple[Tensor, dict[str, Tensor]]], group: dict[str, Any], scale: float) -> None:
+    """All these parameters with their states in one call, which is one pass on a GPU."""
+    if not held:
+        return
+    gradients = [parameter.grad.to_dense() for parameter, _ in held if parameter.grad is not None]
+    if scale != 1.0:
+        torch._foreach_mul_(gradients, scale)
+    first, second, steps = ([state[name] for _, state in held] for name in ("exp_avg", "exp_avg_sq", "step"))
+    torch._foreach_add_(steps, 1)
     torch._fused_adamw_(
-        [parameter], [gradient.to_dense() * scale], [state["exp_avg"]], [state["exp_avg_sq"]], [], [state["step"]],
+        [parameter for parameter, _ in held], gradients, first, second, [], steps,
         amsgrad=False, lr=group["lr"], beta1=group["betas"][0], beta2=group["betas"][1],
         weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
     )  # fmt: skip

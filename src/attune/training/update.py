@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ class Update:
 class Learner:
     """What an update changes and what it needs for it."""
 
-    task: Task  # type: ignore[type-arg]
+    task: Task[Any]
     model: Backbone
     optimizer: AdamW
     clip: float
@@ -46,23 +47,36 @@ def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: floa
     """
     learner.model.train()
     learner.optimizer.zero_grad(set_to_none=True)
-    total, tokens, seen = 0.0, 0, []
+    tokens, seen = 0, []
+    losses: list[Tensor] = []
     for batch in batches:
-        loss = learner.task.loss(learner.task.logits(learner.model, batch), batch) / (count or 1.0)
-        total += _finite(float(loss.detach()), "the loss", learner, batch.features)
+        batch = batch.on(learner.model.place.device)
+        loss = learner.task.loss(logits_of(learner.task, learner.model, batch), batch) / (count or 1.0)
         loss.backward()
+        losses.append(loss.detach().float())
         tokens += sum(batch.stream.lengths)
         seen.append(batch.features)
-    norm = _finite(_norm(learner.model.model), "the gradient", learner, np.concatenate(seen))
+    # the one moment of a step at which the host waits for the device
+    *values, norm = torch.stack([*losses, _norm(learner.model.model)]).cpu().tolist()
+    for value, features in zip(values, seen, strict=True):
+        _finite(value, "the loss", learner, features)
+    _finite(norm, "the gradient", learner, np.concatenate(seen))
     for group in learner.optimizer.param_groups:
         group["lr"] = lr
     clipped = learner.clip and norm > learner.clip
     learner.optimizer.step(scale=learner.clip / (norm + 1e-6) if clipped else 1.0)
     learner.optimizer.zero_grad(set_to_none=True)  # nothing of a step is held while the next one computes
-    return Update(total, norm, tokens)
+    return Update(sum(values), norm, tokens)
 
 
-def _norm(model: nn.Module) -> float:
+def logits_of(task: Task[Any], model: Backbone, batch: Batch) -> Tensor:
+    """The task's logits for a batch that is where the model is, in float32."""
+    with model.place.computing():
+        logits = task.logits(model, batch)
+    return logits.float()
+
+
+def _norm(model: nn.Module) -> Tensor:
     """The Euclidean length of all gradients together."""
     gradients: list[Tensor] = []
     for parameter in model.parameters():
@@ -71,12 +85,13 @@ def _norm(model: nn.Module) -> float:
             gradients.append(parameter.grad.values())
         elif parameter.grad is not None:
             gradients.append(parameter.grad)
-    return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+    length: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return length.float()
 
 
-def _finite(value: float, what: str, learner: Learner, features: np.ndarray) -> float:
+def _finite(value: float, what: str, learner: Learner, features: np.ndarray) -> None:
     if np.isfinite(value):
-        return value
+        return
     learner.optimizer.zero_grad(set_to_none=True)
     fix = "Lower train.lr, or look at these rows; the weights of the last good step are saved"
     raise TrainingError(Problem(learner.where(features), f"{what} is not finite", str(value), fix))

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from attune.models.backbone import Backbone
+from attune.models.place import there
 from attune.models.stream import Stream
 from attune.models.tokens import TextEncoder
 
@@ -79,26 +81,28 @@ def _integrated(
 ) -> np.ndarray:
     """The attribution of each token, [T]; `own` are the places of the texts' tokens among special ones."""
     model.model.eval()
+    tokens = tokens.on(model.place.device)
     with torch.no_grad():
         vectors = model.word_vectors(tokens)
         neutral = encoder.tokenizer.mask_token_id or encoder.tokenizer.pad_token_id or 0
         empty = tokens.tokens.clone()
-        empty[torch.from_numpy(own)] = neutral
-        start = model.word_vectors(Stream(empty, tokens.positions, tokens.kinds, tokens.lengths))
+        empty[there(own, empty.device)] = neutral
+        start = model.word_vectors(replace(tokens, tokens=empty))
     # all points of the path are one batch: the sequence, STEPS times
-    shares = (torch.arange(STEPS) + 0.5) / STEPS
+    shares = (torch.arange(STEPS, device=vectors.device) + 0.5) / STEPS
     path = (start + shares[:, None, None] * (vectors - start)).flatten(0, 1).requires_grad_()
     batch = Stream(
         tokens.tokens.repeat(STEPS),
         tokens.positions.repeat(STEPS),
         None if tokens.kinds is None else tokens.kinds.repeat(STEPS),
         tokens.lengths * STEPS,
+        host=np.tile(tokens.ids, STEPS),
     )
     logits = model.classify(batch, path)
     probability = logits.softmax(-1)[:, label].sum()
     (gradient,) = torch.autograd.grad(probability, path)
     mean = gradient.view(STEPS, *vectors.shape).mean(0)
-    return np.asarray(((vectors - start) * mean).sum(-1).numpy(), dtype=float)
+    return np.asarray(((vectors - start) * mean).sum(-1).cpu().numpy(), dtype=float)
 
 
 def _word_of(words: list[tuple[int, int]], spans: list[tuple[int, int]]) -> np.ndarray:

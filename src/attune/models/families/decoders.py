@@ -15,7 +15,8 @@ from torch import Tensor
 
 from attune.models.families.stack import Stack
 from attune.models.layer import Attention, Layer, Rotary
-from attune.models.stream import Sight, Stream
+from attune.models.plans import Sight
+from attune.models.stream import Stream
 
 
 class Decoder(Stack):
@@ -28,7 +29,7 @@ class Decoder(Stack):
     def reads(self, stream: Stream) -> Tensor:
         """The last token that is not padding; the first where all are (modeling_gpt2.py:921)."""
         ends = stream.starts + np.asarray(stream.lengths) - 1
-        padding = np.asarray((stream.tokens == self.model.config.pad_token_id).cpu())
+        padding = stream.ids == self.model.config.pad_token_id
         if padding[ends].any():
             order = np.where(padding, -1, np.arange(len(padding)))
             ends = np.maximum(np.maximum.reduceat(order, stream.starts), stream.starts)

@@ -21,7 +21,9 @@ from transformers import PreTrainedModel
 from attune.errors import Problem, RecipeError
 from attune.models.backbone import Backbone, everywhere, means
 from attune.models.layer import Attention, Layer, Seen
-from attune.models.stream import Sight, Stream, across, plan
+from attune.models.place import there
+from attune.models.plans import Sight, across, plan
+from attune.models.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,21 @@ class Read:
     """What one half of the model reads."""
 
     stream: Stream
-    wanted: Tensor | None = None  # [W] positions of it that are asked for; all when None
+    wanted: Tensor | None = None  # [W] positions of it that are asked for, on the host; all when None
     source: Tensor | None = None  # [S, H] the encoder's states, for the decoder
     sources: Stream | None = None  # the stream they come from
 
-    def seen(self, wanted: Tensor | None, device: torch.device) -> Seen:
-        """How the wanted positions, or all, see their own sequences and the source."""
-        asked = None if wanted is None else np.asarray(wanted.cpu())
+    def seen(self, wanted: Tensor | None, device: torch.device, *, biased: bool) -> Seen:
+        """How the wanted positions, or all, see their own sequences and the source.
+
+        Args:
+            wanted: [W], on the host.
+            device: where they are computed.
+            biased: whether something is added to the scores inside their own sequences.
+        """
+        asked = None if wanted is None else wanted.numpy()
         lengths, causal = self.stream.lengths, Sight(causal=self.source is not None)
-        own = plan(lengths, asked, device, causal)
+        own = plan(lengths, asked, device, causal, biased=biased)
         if self.sources is None:
             return Seen(own)
         return Seen(own, None, self.source, across(lengths, self.sources.lengths, asked, device))
@@ -74,7 +82,7 @@ class EncoderDecoder(Backbone):
 
     @abstractmethod
     def begins(self, stream: Stream) -> Tensor:
-        """The tokens [B] with which the decoder begins when it reads the text once more."""
+        """The tokens [B], on the host, with which the decoder begins when it reads the text once more."""
 
     def tower(self) -> list[Any]:
         """The encoder's layers, and on top of them the decoder's, where there is one."""
@@ -118,13 +126,13 @@ class EncoderDecoder(Backbone):
     def again(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
         """The decoder's last hidden states [W, H] when it reads the stream's own texts, shifted by one token."""
         words = self.word_vectors(stream) if vectors is None else vectors
-        starts = torch.from_numpy(stream.starts)
-        begins = self.begins(stream)
+        device = stream.tokens.device
+        starts, begins = there(stream.starts, device), there(self.begins(stream), device)
         tokens = stream.tokens.roll(1).index_copy(0, starts, begins)
         first = self.base.get_input_embeddings()(begins)
         shifted = words.roll(1, 0).index_copy(0, starts, first)
         source = self._encode(stream, words)
-        return self._decode(Read(replace(stream, tokens=tokens), wanted, source, stream), shifted)
+        return self._decode(Read(replace(stream, tokens=tokens, host=None), wanted, source, stream), shifted)
 
     def reads(self, stream: Stream) -> Tensor:
         """The last token of each sequence that ends a text (modeling_bart.py:1039).
@@ -132,7 +140,7 @@ class EncoderDecoder(Backbone):
         Raises:
             RecipeError: when a sequence has none.
         """
-        ends = np.asarray((stream.tokens == self.model.config.eos_token_id).cpu())
+        ends = stream.ids == self.model.config.eos_token_id
         last = np.maximum.reduceat(np.where(ends, np.arange(len(ends)), -1), stream.starts)
         if (last < stream.starts).any():
             what = "the head of this model reads the token that ends a text, and its tokenizer adds none"
@@ -152,9 +160,13 @@ class EncoderDecoder(Backbone):
 
     def _through(self, half: Any, layers: list[Layer], states: Tensor, read: Read) -> Tensor:
         """The states after the layers and the norm; the last layer is computed at the wanted positions only."""
-        whole = read.seen(None, states.device)
-        last = whole if read.wanted is None else read.seen(read.wanted, states.device)
         tables = self.tables(half, max(read.stream.lengths))
+        biased = tables[0] is not None
+        whole = read.seen(None, states.device, biased=biased)
+        last, wanted = whole, None
+        if read.wanted is not None:
+            last = read.seen(read.wanted, states.device, biased=biased)
+            wanted = there(read.wanted, states.device)
         before = None
         for layer, table in zip(layers[:-1], tables[:-1], strict=True):
             if table is not before:  # neighbours may share a table, and then its slices
@@ -162,9 +174,9 @@ class EncoderDecoder(Backbone):
             if not self.skips(half):
                 states = layer(states, whole)
         if not self.skips(half):
-            states = layers[-1](states, last.biased(tables[-1]), read.wanted)
-        elif read.wanted is not None:
-            states = states.index_select(0, read.wanted)
+            states = layers[-1](states, last.biased(tables[-1]), wanted)
+        elif wanted is not None:
+            states = states.index_select(0, wanted)
         return self.norm(half, states)
 
     def skips(self, half: Any) -> bool:
@@ -226,7 +238,7 @@ class Bart(EncoderDecoder):
 
     def pooled(self, stream: Stream, vectors: Tensor | None = None) -> Tensor:
         """The mean [B, H] of the decoder's states, which is what AutoModel gives for a text."""
-        return means(self.again(stream, everywhere(stream), vectors), stream)
+        return means(self.again(stream, everywhere(stream), vectors), stream.lengths)
 
 
 class MBart(Bart):
@@ -244,5 +256,5 @@ class MBart(Bart):
 
         transformers finds it by counting what is no padding: a text that spells out `<pad>` gets one before the last.
         """
-        real = np.asarray((stream.tokens != self.model.config.pad_token_id).cpu())
-        return stream.tokens[torch.from_numpy(stream.starts + np.add.reduceat(real, stream.starts) - 1)]
+        real = (stream.ids != self.model.config.pad_token_id).astype(np.int64)
+        return torch.from_numpy(stream.ids[stream.starts + np.add.reduceat(real, stream.starts) - 1])

@@ -15,7 +15,9 @@ from transformers import PreTrainedModel
 
 from attune.models.backbone import Layered
 from attune.models.block import Block
-from attune.models.stream import Stream, plan
+from attune.models.place import there
+from attune.models.plans import plan
+from attune.models.stream import Stream
 
 NO_DROPOUT = nn.Dropout(0.0)  # where a family has none
 
@@ -58,8 +60,8 @@ class Bert(Layered):
         whole = plan(stream.lengths, device=states.device)
         for number in span:
             if number == last:
-                asked = plan(stream.lengths, np.asarray(wanted.cpu()), device=states.device)
-                states = self.layers[last].at(states, wanted, asked)
+                asked = plan(stream.lengths, wanted.numpy(), device=states.device)
+                states = self.layers[last].at(states, there(wanted, states.device), asked)
             else:
                 states = self.layers[number](states, whole)
         return states
@@ -130,12 +132,12 @@ class Roberta(Bert):
     def places(self, stream: Stream) -> Tensor:
         """A padding token that a text spells out (`<pad>`) stands at the padding index and counts for none."""
         padding = int(self.base.config.pad_token_id)
-        real = (stream.tokens != padding).long()
-        if bool(real.all()):
+        real = (stream.ids != padding).astype(np.int64)
+        if real.all():
             return super().places(stream)
-        counted, starts = real.cumsum(0), torch.from_numpy(stream.starts)
-        before = (counted - real)[starts].repeat_interleave(torch.tensor(stream.lengths))
-        return (counted - before) * real + padding
+        counted = real.cumsum()
+        before = np.repeat((counted - real)[stream.starts], stream.lengths)
+        return there((counted - before) * real + padding, stream.tokens.device)
 
     score = Electra.score
 

@@ -13,7 +13,8 @@ from torch.nn import functional
 from attune.models.backbone import everywhere
 from attune.models.families.stack import Stack
 from attune.models.layer import Attention, Layer, Rotary
-from attune.models.stream import Sight, Stream
+from attune.models.plans import Sight
+from attune.models.stream import Stream
 
 
 class ModernBert(Stack):

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from attune.models.backbone import Backbone
-from attune.models.stream import Stream, near_equal, rectangle
+from attune.models.place import there
+from attune.models.plans import near_equal, rectangle
+from attune.models.stream import Stream
 
 NO_LIMIT = 1_000_000  # tokens, where a configuration names none
 
@@ -42,7 +44,7 @@ class Padded(Backbone):
     def hidden(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
         """The last hidden states [W, H]: all are computed, the wanted ones are kept."""
         states = self._tokens(stream, vectors, lambda inputs: self.base(**inputs).last_hidden_state)
-        return states.index_select(0, wanted)
+        return states.index_select(0, there(wanted, states.device))
 
     def classify(self, stream: Stream, vectors: Tensor | None = None) -> Tensor:
         """The model's own logits [B, C]."""
@@ -53,7 +55,7 @@ class Padded(Backbone):
     def tag(self, stream: Stream, wanted: Tensor) -> Tensor:
         """The model's own logits [W, C] at the wanted positions."""
         logits = self._tokens(stream, None, lambda inputs: self.model(**inputs).logits)
-        return logits.index_select(0, wanted)
+        return logits.index_select(0, there(wanted, logits.device))
 
     def span(self, stream: Stream) -> Tensor:
         """The model's own start and end logits [T, 2]."""
@@ -83,7 +85,7 @@ class Padded(Backbone):
     def _part(self, stream: Stream, vectors: Tensor | None, members: np.ndarray) -> Part:
         lengths = np.asarray(stream.lengths)[members]
         index, is_real = rectangle(stream.starts[members], lengths)
-        places, real = (torch.from_numpy(array).to(stream.tokens.device) for array in (index, is_real))
+        places, real = (there(array, stream.tokens.device) for array in (index, is_real))
         inputs = {"attention_mask": real.long()}
         if vectors is None:
             inputs["input_ids"] = stream.tokens[places].masked_fill(~real, self.model.config.pad_token_id)
@@ -123,4 +125,4 @@ class Untaught(Padded):
 
 def _in_order(answers: Tensor, places: list[np.ndarray]) -> Tensor:
     order = np.argsort(np.concatenate(places), kind="stable")
-    return answers.index_select(0, torch.from_numpy(order).to(answers.device))
+    return answers.index_select(0, there(order, answers.device))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from attune.models.backbone import Layered
 from attune.models.layer import Layer, Rotary, Seen
-from attune.models.stream import Sight, Stream, plan
+from attune.models.place import there
+from attune.models.plans import Sight, plan
+from attune.models.stream import Stream
 
 
 class Stack(Layered):
@@ -57,8 +58,8 @@ class Stack(Layered):
         for number in span:
             layer, rotary = self.layers[number], rotations[number]
             if number == last:
-                asked = plan(stream.lengths, np.asarray(wanted.cpu()), states.device, sights[last])
-                states = self.norm(layer(states, Seen(asked, rotary), wanted))
+                asked = plan(stream.lengths, wanted.numpy(), states.device, sights[last])
+                states = self.norm(layer(states, Seen(asked, rotary), there(wanted, states.device)))
             else:
                 states = layer(states, Seen(plans[sights[number]], rotary))
         return states

@@ -16,7 +16,7 @@ from torch.autograd import Function
 from attune.models.kernels import pieces, rowwise
 from attune.models.kernels.draws import Draw
 from attune.models.kernels.threads import share, share_by
-from attune.models.stream import Plan
+from attune.models.plans import Plan
 
 Context = Any  # torch gives the context of a function no public type
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from attune.models.kernels import fused, rowwise
 from attune.models.kernels.draws import Draw
 from attune.models.kernels.threads import share
-from attune.models.stream import Plan
+from attune.models.plans import Plan
 
 ROWS = 512  # of the feed-forward at a time, for each thread: 3 MB of BERT's 1,536 columns
 NOTHING = Draw(0.0, 0)

@@ -1,6 +1,7 @@
 """The parts of a post-norm layer in plain torch, with the masks of the compiled kernels.
 
-This is what runs without the kernels, on other devices and types, and what their tests compare them with.
+This is what runs without the kernels and what their tests compare them with; on other devices and types, too, with
+the masks of torch there.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from attune.models.kernels.draws import Draw, mask
-from attune.models.stream import Group, Plan
+from attune.models.kernels.ragged import ragged
+from attune.models.plans import Group, Plan
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, plan: Plan, scaling: float, draw: Draw) -> Tensor:
     """Attention inside each sequence: q [Q, heads, d], k and v [T, heads, d] to [Q, heads, d]."""
+    if plan.ragged is not None:
+        return ragged(q, k, v, plan.ragged, scaling=scaling, dropout=draw.p)
     if not plan.groups:  # nobody asks
         return q
     pieces = []
@@ -34,16 +38,17 @@ def _rows(states: Tensor, index: Tensor, n: int) -> Tensor:
 
 
 def _dense(q: Tensor, k: Tensor, v: Tensor, group: Group, scaling: float, draw: Draw) -> Tensor:
-    if draw.p == 0.0:
-        return functional.scaled_dot_product_attention(q, k, v, attn_mask=group.mask, scale=scaling)
+    if draw.p == 0.0 or q.device.type != "cpu":
+        return functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=group.mask, dropout_p=draw.p, scale=scaling
+        )
     # With dropout torch's CPU kernel falls back to the same products, but unscaled and with a float mask.
     scores = torch.matmul(q * scaling, k.transpose(2, 3))
     if group.mask is not None:
         scores = scores.masked_fill(~group.mask, torch.finfo(scores.dtype).min)
-    heads = torch.arange(q.shape[1], device=q.device).view(1, -1, 1, 1)
+    heads = torch.arange(q.shape[1]).view(1, -1, 1, 1)
     rows = group.queries.view(group.n, 1, -1, 1) * q.shape[1] + heads
-    columns = torch.arange(k.shape[2], device=q.device)
-    weights = scores.softmax(dim=-1) * mask(draw, rows, columns).to(scores.dtype)
+    weights = scores.softmax(dim=-1) * mask(draw, rows, torch.arange(k.shape[2])).to(scores.dtype)
     return torch.matmul(weights, v)
 
 
@@ -51,8 +56,9 @@ def dropout(x: Tensor, draw: Draw) -> Tensor:
     """Dropout of [R, H]."""
     if draw.p == 0.0:
         return x
-    rows = torch.arange(x.shape[0], device=x.device)[:, None]
-    return x * mask(draw, rows, torch.arange(x.shape[1], device=x.device)).to(x.dtype)
+    if x.device.type != "cpu":  # a GPU draws faster than it hashes
+        return functional.dropout(x, draw.p)
+    return x * mask(draw, torch.arange(x.shape[0])[:, None], torch.arange(x.shape[1])).to(x.dtype)
 
 
 def add_norm(x: Tensor, residual: Tensor, norm: nn.LayerNorm, draw: Draw) -> Tensor:
