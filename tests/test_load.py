@@ -135,3 +135,12 @@ def test_a_head_of_other_labels_begins_anew_and_one_of_the_same_goes_on(checkpoi
     own = [load.own_head(base, "classification", labels, problem="") for labels in (names, names[::-1])]
     assert own == [True, False]
     assert not load.own_head(checkpoints(family), "classification", names, problem="")
+
+
+def test_a_pickle_beside_some_other_safetensors_is_not_read(checkpoints, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(checkpoints("bert"), folder)
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    torch.save({}, folder / "pytorch_model.bin")
+    with pytest.raises(RecipeError, match="cannot be read as safetensors"):
+        load.backbone(str(folder), "classification", ["a", "b"], seed=1)

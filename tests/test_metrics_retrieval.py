@@ -28,7 +28,10 @@ def test_a_rank_is_the_place_of_the_best_right_positive_in_sorted_order(tables, 
         expected.append(1 + sum(near[j] >= best for j in wrong))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retrieval, "CELLS_AT_ONCE", cells)
-        found = retrieval.ranks(anchors, positives, same if alike else None)
+        texts = np.stack(
+            [-1 - np.arange(len(anchors)), same], 1
+        )  # anchors differ, some positives are the same text
+        found = retrieval.ranks(anchors, positives, texts if alike else None)
     assert found.tolist() == expected
     scored = retrieval.scores(retrieval.statistics(found).sum(0))
     assert scored["mrr"] == pytest.approx(np.mean([1 / rank for rank in expected]))
@@ -44,7 +47,14 @@ def test_a_model_that_maps_all_texts_to_one_point_finds_nothing():
 def test_equal_texts_are_right_for_each_other():
     points = np.eye(3)[[0, 0, 1]]
     assert retrieval.ranks(points, points).tolist() == [2, 2, 1]
-    assert retrieval.ranks(points, points, same=[7, 7, 8]).tolist() == [1, 1, 1]
+    assert retrieval.ranks(points, points, np.asarray([[1, 7], [2, 7], [3, 8]])).tolist() == [1, 1, 1]
+
+
+def test_an_anchor_may_have_several_positives_and_is_no_candidate_of_its_own():
+    several = np.eye(2)[[0, 0, 1, 1]]
+    assert retrieval.ranks(several, several, np.asarray([[1, 5], [1, 6], [2, 7], [2, 8]])).tolist() == [1] * 4
+    chain = np.eye(3)[[0, 0]]  # (a, b), (b, c): b is the text of the second row and the positive of the first
+    assert retrieval.ranks(chain, chain, np.asarray([[1, 2], [2, 3]])).tolist() == [2, 1]
 
 
 def test_ranks_have_intervals_and_names_in_words():

@@ -7,12 +7,17 @@ import json
 import numpy as np
 import pytest
 import tiny
+import torch
 
 import attune
 from attune import answers, prepare, recipe_file, tasks
 from attune.data import inputs
 from attune.data.table import Table
 from attune.errors import DataError, RecipeError
+from attune.models import load
+from attune.models.stream import Stream
+from attune.models.tokens import TextEncoder
+from attune.tasks.features import batch_of
 
 
 def table_of(**cells):
@@ -105,3 +110,52 @@ def test_inputs_of_a_program_are_rows_by_role():
     assert inputs.of_program([("a", "b")], "classification").row(0) == {"text": "a", "pair": "b"}
     with pytest.raises(DataError, match="input 1"):
         inputs.of_program(["a", 3], "classification")
+
+
+def test_words_that_share_a_token_are_answered_as_if_alone(checkpoints):
+    """As many wanted positions as tokens, some of them twice, are not all positions."""
+    for family in ("bert", "modernbert", "llama", "t5"):
+        model = load.backbone(checkpoints(family), "tagging", ["O", "B-X"], seed=3)
+        model.model.eval()
+        stream = Stream.of(
+            [np.asarray([7, 8, 9, tiny.END], np.int32), np.asarray([9, 8, tiny.END], np.int32)]
+        )
+        everywhere = torch.arange(7)
+        wanted = torch.tensor([0, 1, 1, 3, 4, 4, 6])
+        with torch.inference_mode():
+            whole = model.hidden(stream, everywhere)
+            assert torch.allclose(model.hidden(stream, wanted), whole[wanted], atol=1e-5), family
+
+
+def test_the_right_partners_of_a_text_are_not_pushed_away(checkpoints):
+    task = tasks.build("similarity", {})
+    cells = {"text": ["good", "good", "bad"], "pair": ["fine", "not bad", "broke"]}
+    table = Table("rows.csv", ("text", "pair"), cells, [2, 3, 4], "")
+    task.learn(table)
+    encoder = TextEncoder(load.tokenizer(checkpoints("bert")), max_tokens=tiny.LIMIT)
+    features = task.encode(table, encoder)
+    batch = batch_of(features, np.arange(len(features)))
+    where = {
+        "good": 0,
+        "fine": 0,
+        "not bad": 0,
+        "bad": 1,
+        "so": 1,
+        "broke": 1,
+    }  # what belongs together is one vector
+    rows, part = features.sequences.rows[batch.features], features.private[batch.features]
+    words = [cells["text" if at == 0 else "pair"][row] for row, at in zip(rows, part, strict=True)]
+    vectors = torch.eye(2)[[where[word] for word in words]]
+    assert float(task.loss(vectors, batch)) < 1e-6
+
+
+def test_another_judge_of_the_same_probabilities_decides_and_ranks_as_before():
+    task, judge = (tasks.build("multilabel", {}) for _ in range(2))
+    task.labels = judge.labels = ("a", "b")
+    task.thresholds, judge.thresholds = np.asarray([0.7, 0.2]), np.asarray([0.1, 0.6])
+    held = np.random.default_rng(0).random((200, 2))
+    held[0] = judge.thresholds
+    seen = task.seen_as(judge, held)
+    assert ((seen >= 0) & (seen <= 1)).all()
+    assert (task.decided(seen) == judge.decided(held)).all()
+    assert (np.argsort(seen, 0) == np.argsort(held, 0)).all()

@@ -81,7 +81,7 @@ def _of_file(
     held = rundir.find(name).read("data.json")["roles"]
     text, pair = (columns.get(role) or held[role] if held[role] else "" for role in ("text", "pair"))
     table = read.read(source, encoding=encoding)
-    rows = inputs.of_file(table, Roles(held["task"], text, "", pair=pair))
+    rows = inputs.of_file(table, Roles(held["task"], text, "", pair=pair, whole=held.get("whole", False)))
     predictor = opened()
     for first in range(0, len(rows), CHUNK):
         part = rows.take(range(first, min(first + CHUNK, len(rows))))

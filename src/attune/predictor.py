@@ -25,8 +25,11 @@ Input = str | Sequence[str] | Mapping[str, Any]
 class Predictor:
     """The model of a finished run."""
 
-    def __init__(self, task: Any, model: Backbone, encoder: tokens.TextEncoder, *, paired: bool) -> None:
+    def __init__(
+        self, task: Any, model: Backbone, encoder: tokens.TextEncoder, *, paired: bool, whole: bool = False
+    ) -> None:
         self.task, self.model, self.encoder, self.paired = task, model, encoder, paired
+        self.whole = whole  # whether words keep their inner signs
 
     def predict(self, inputs: Sequence[Input]) -> list[Any]:
         """The answers for these inputs, in their order: each a dataclass with `label` and what belongs to it.
@@ -43,7 +46,7 @@ class Predictor:
         """The answers one after the other, for as many inputs as come."""
         source = iter(inputs)
         while chunk := list(islice(source, CHUNK)):
-            yield from self.answers(given.of_program(chunk, self.task.name))
+            yield from self.answers(given.of_program(chunk, self.task.name, whole=self.whole))
 
     def answers(self, rows: Table) -> Iterator[Any]:
         """The answers for rows whose columns are named by role.
@@ -103,4 +106,5 @@ def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> 
         what = "answers in bfloat16 are for BERT's kin"
         raise RecipeError(Problem("--precision", what, model.model.config.model_type, "Leave it out"))
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
-    return Predictor(task, model, encoder, paired=bool(run.read("data.json")["roles"]["pair"]))
+    roles = run.read("data.json")["roles"]
+    return Predictor(task, model, encoder, paired=bool(roles["pair"]), whole=roles.get("whole", False))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from attune import tasks
-from attune.data import checks, profile, read, roles, split
+from attune.data import checks, findings, profile, read, roles, split, tags
 from attune.data import rows as by_role
 from attune.data.checks import Finding
 from attune.data.roles import Roles
@@ -54,16 +54,18 @@ def rows(recipe: Recipe) -> Rows:
     asked = tasks.PRESETS.get(name, name)
     found = roles.infer(files["train"], task=asked, text=knobs.text, pair=knobs.pair, label=knobs.label)
     tables = by_role.splits(files, found, spans=knobs.spans)
-    tables, findings = checks.examine(tables, found, rare=knobs.rare_labels, split=len(tables) < 3)
+    tables, told = checks.examine(tables, found, rare=knobs.rare_labels, split=len(tables) < 3)
     _check_given(recipe, tables, found.knobs["label"])
     missing = {part: share for part, share in _shares(recipe, tables).items() if part not in tables}
     notes = tuple(note for table in tables.values() for note in table.notes)
     if missing:
         tables = {**tables, **_split(tables["train"], found.task, missing, seed=recipe.train.seed)}
         _check_parts(tables, knobs.train)
+        known = {each.sentence for each in told}
+        told += [each for each in findings.leaks(tables, found) if each.sentence not in known]
     resolved = recipe.updated("task", name=name if name in tasks.PRESETS else _preset(found, tables["train"]))
     resolved = resolved.updated("data", **found.knobs)
-    return Rows(resolved, tables, found, findings, notes)
+    return Rows(resolved, tables, found, told, notes)
 
 
 def _check_given(recipe: Recipe, tables: dict[str, Table], label: str) -> None:
@@ -233,6 +235,14 @@ def _decide(ready: Prepared, width: int, rate: float) -> None:
     ready.steps = max(1, round(in_epoch * float(epochs)))
 
 
+def _whole(train: Table) -> bool:
+    """Whether words come as tokens that a plain text would be cut otherwise into (tagging)."""
+    if "words" not in train.columns:
+        return False
+    rows = zip(train.column("text"), train.column("words"), strict=True)
+    return any(list(words) != tags.words(text) for text, words in rows)
+
+
 def described(ready: Prepared) -> dict[str, Any]:
     """data.json: files, roles, splits, lengths, what is cut."""
     found, parts = ready.rows, {}
@@ -262,6 +272,7 @@ def described(ready: Prepared) -> dict[str, Any]:
             "pair": found.roles.pair,
             "label": found.roles.knobs["label"],
             "reasons": list(found.roles.reasons),
+            "whole": _whole(found.tables["train"]),
         },
         "labels": list(ready.task.counts(ready.gold["train"])),
         "splits": parts,

@@ -183,7 +183,7 @@ def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> Iterator[
     parity.keep(run, ready.task, model, ready.encoder, ready.rows.tables["test"])
     with files.whole_folder(run.model) as folder:
         load.store(model, ready.tokenizer, folder)
-        ready.task.ship(folder)
+        ready.task.ship(folder, ready.recipe.model.max_tokens)
     yield "checking the stored model in a process of its own"
     parity.check(run)
     run.status(

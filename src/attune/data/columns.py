@@ -26,6 +26,7 @@ class Roles:
     group: str = ""
     names: Mapping[str, str] = field(default_factory=dict)  # what numbered labels are called
     separator: str = ""  # what parts the labels of a cell, where they are joined: `a|b`
+    whole: bool = False  # whether words of plain texts keep their inner signs, as the tokens of train do
 
     @property
     def labels(self) -> tuple[str, ...]:

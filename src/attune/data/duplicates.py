@@ -47,6 +47,16 @@ def group_near_duplicates(texts: Sequence[str]) -> np.ndarray:
     return renumbered(roots[first]) if len(first) else first
 
 
+def tied_together(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """[N] the groups of rows that share a group in either of two groupings [N], directly or through others."""
+    parents = list(range(int(other.max(initial=-1)) + 1))
+    first: dict[int, int] = {}
+    for mine, theirs in zip(one.tolist(), other.tolist(), strict=True):
+        _join(parents, first.setdefault(mine, theirs), theirs)
+    roots = np.fromiter((_root(parents, group) for group in other.tolist()), np.int64, len(other))
+    return renumbered(roots) if len(roots) else roots
+
+
 def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """(hashes of the pieces of all texts end to end [P] uint64, where each text begins [N + 1])."""
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))

@@ -133,7 +133,7 @@ def _beside(label: Any) -> str:
 
 
 def leaks(tables: dict[str, Table], roles: Roles) -> list[Finding]:
-    """Texts of one given file that another has too, word for word or nearly; attune's splits have none.
+    """Texts of one split that another has too, word for word or nearly.
 
     A question leaks already when its context does.
     """

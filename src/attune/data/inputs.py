@@ -31,13 +31,18 @@ def of_file(table: Table, roles: Roles) -> Table:
     return replace(found, cells=cells)
 
 
-def of_program(inputs: Sequence[Any], task: str) -> Table:
+def of_program(inputs: Sequence[Any], task: str, *, whole: bool = False) -> Table:
     """Texts, pairs of texts, lists of words (tagging), or objects with the cells by role.
+
+    Args:
+        inputs: the rows.
+        task: the run's.
+        whole: whether words of plain texts keep their inner signs (tagging).
 
     Raises:
         DataError: for an input that is none of these.
     """
-    made = [_cells_of(given, task) for given in inputs]
+    made = [_cells_of(given, task, whole=whole) for given in inputs]
     bad = [
         row
         for row, cells in enumerate(made)
@@ -66,7 +71,7 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _cells_of(given: Any, task: str) -> dict[str, Any]:
+def _cells_of(given: Any, task: str, *, whole: bool) -> dict[str, Any]:
     """The cells of one input; without a text when it is nothing that can be answered."""
     if isinstance(given, str):
         cells: dict[str, Any] = {"text": given}
@@ -79,5 +84,5 @@ def _cells_of(given: Any, task: str) -> dict[str, Any]:
     else:
         return {}
     if task == "tagging" and isinstance(cells.get("text"), str):
-        cells.setdefault("words", tags.words(cells["text"]))
+        cells.setdefault("words", tags.words(cells["text"], whole=whole))
     return cells

@@ -112,11 +112,12 @@ def numbers(table: Table, column: str) -> list[float | None]:
     made: list[float | None] = []
     problems = []
     for row, cell in enumerate(table.column(column)):
-        plain = isinstance(cell, (int, float)) and abs(cell) < float("inf")
+        written = isinstance(cell, str) and NUMBER.fullmatch(cell)
+        number = float(cell) if written or isinstance(cell, (int, float)) else float("nan")
         if is_missing(cell):
             made.append(None)
-        elif plain or (isinstance(cell, str) and NUMBER.fullmatch(cell)):
-            made.append(float(cell))
+        elif abs(number) < float("inf"):
+            made.append(number)
         else:
             fix = "Write a number such as 3.5."
             problems.append(Problem(table.place(row), f"no number in {column!r}", shown(cell), fix))

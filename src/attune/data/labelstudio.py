@@ -11,7 +11,7 @@ from attune.data.problems import SHOWN, count
 from attune.data.table import Content, Finding
 from attune.errors import DataError, Problem
 
-VALUES = {"labels": "labels", "hypertextlabels": "hypertextlabels", "choices": "choices", "rating": "rating"}
+VALUES = {"labels": "labels", "choices": "choices", "rating": "rating"}
 BESIDE = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time")  # in JSON-MIN
 
 
@@ -35,7 +35,8 @@ def content(rows: Sequence[dict[str, Any]], lines: Sequence[int], name: str) -> 
     kept: list[tuple[int, dict[str, Any], list[dict[str, list[Any]]]]] = []
     bare: list[int] = []
     for line, row in zip(lines, rows, strict=True):
-        held = [_results(one, kinds) for one in _annotations(row) or [] if not one.get("was_cancelled")]
+        counted = [one for one in _annotations(row) or [] if not one.get("was_cancelled")]
+        held = [_results(one, kinds, row["data"]) for one in counted]
         if held:
             kept.append((line, row["data"], held))
         else:
@@ -49,7 +50,8 @@ def content(rows: Sequence[dict[str, Any]], lines: Sequence[int], name: str) -> 
     torn = []
     for control, kind in kinds.items():
         column = control if control not in cells else f"{control}_label"
-        cells[column] = [_chosen([each.get(control, []) for each in held], kind) for _, _, held in kept]
+        made = [_chosen([each.get(control, []) for each in held]) for _, _, held in kept]
+        cells[column] = made if kind == "labels" else _alone(made)
         torn += [line for line, _, held in kept if not _agree([each.get(control, []) for each in held])]
     several = [line for line, _, held in kept if len(held) > 1]
     findings = _findings(name, bare, several, sorted(set(torn)))
@@ -61,19 +63,25 @@ def filled(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """JSON-MIN with every key in every row: no spans where other rows have spans, no value elsewhere."""
     keys = dict.fromkeys(key for row in rows for key in row if key not in BESIDE)
     spans = {key for row in rows for key, value in row.items() if isinstance(value, list)}
-    return [{key: _value(row.get(key, [] if key in spans else None)) for key in keys} for row in rows]
+    several = {key for row in rows for key, value in row.items() if isinstance(value, dict)}
+    return [
+        {key: _value(row.get(key, [] if key in spans else None), several=key in several) for key in keys}
+        for row in rows
+    ]
 
 
-def _value(value: Any) -> Any:
-    """`{"choices": ["a", "b"]}` as its list."""
-    return value["choices"] if isinstance(value, dict) and set(value) == {"choices"} else value
+def _value(value: Any, *, several: bool) -> Any:
+    """`{"choices": ["a", "b"]}` as its list; one choice as a list, too, where others are several."""
+    if isinstance(value, dict) and set(value) == {"choices"}:
+        return value["choices"]
+    return [value] if several and isinstance(value, str) else value
 
 
 def _annotations(row: dict[str, Any]) -> Any:
     return row.get("annotations", row.get("completions"))
 
 
-def _results(annotation: dict[str, Any], kinds: dict[str, str]) -> dict[str, list[Any]]:
+def _results(annotation: dict[str, Any], kinds: dict[str, str], data: dict[str, Any]) -> dict[str, list[Any]]:
     """The values of an annotation by control; spans as {start, end, labels}."""
     found: dict[str, list[Any]] = {}
     for result in annotation.get("result", []):
@@ -83,19 +91,40 @@ def _results(annotation: dict[str, Any], kinds: dict[str, str]) -> dict[str, lis
         control = str(result.get("from_name", kind))
         kinds.setdefault(control, kind)
         each = value.get(VALUES[kind])
-        if kind in ("labels", "hypertextlabels"):
-            each = [{"start": value.get("start"), "end": value.get("end"), "labels": each}]
+        if kind == "labels":
+            begin, end = _place(value, data)
+            each = [{"start": begin, "end": end, "labels": each}]
         found.setdefault(control, []).extend(each if isinstance(each, list) else [each])
     return found
 
 
-def _chosen(given: Sequence[list[Any]], kind: str) -> Any:
-    """What several annotations make together."""
-    if kind in ("labels", "hypertextlabels"):
+def _place(value: dict[str, Any], data: dict[str, Any]) -> tuple[Any, Any]:
+    """Where a span stands, in characters; older exports count in units of UTF-16, as browsers do."""
+    begin, end, text = value.get("start"), value.get("end"), value.get("text")
+    if not (isinstance(begin, int) and isinstance(end, int) and isinstance(text, str)):
+        return begin, end
+    for held in (cell for cell in data.values() if isinstance(cell, str)):
+        units = held.encode("utf-16-le", "surrogatepass")
+        before, inside = units[: 2 * begin], units[2 * begin : 2 * end]
+        if held[begin:end] != text and inside == text.encode("utf-16-le", "surrogatepass"):
+            start = len(before.decode("utf-16-le", "replace"))
+            return start, start + len(text)
+    return begin, end
+
+
+def _chosen(given: Sequence[list[Any]]) -> list[Any]:
+    """What several annotations make together: the spans of the first, the most frequent choices."""
+    if any(isinstance(one, dict) for each in given for one in each):
         return given[0]
-    best = Counter(json.dumps(each) for each in given).most_common(1)[0][0]
-    held = json.loads(best)
-    return held[0] if len(held) == 1 else held or None
+    best: list[Any] = json.loads(Counter(json.dumps(each) for each in given).most_common(1)[0][0])
+    return best
+
+
+def _alone(made: list[list[Any]]) -> list[Any]:
+    """The one choice of each task, None where there is none; lists where some task has several."""
+    if any(len(each) > 1 for each in made):
+        return list(made)
+    return [each[0] if each else None for each in made]
 
 
 def _agree(given: Sequence[list[Any]]) -> bool:

@@ -33,6 +33,11 @@ PAIRS = [
     ("s1", "s2"),
     ("1 string", "2 string"),  # MRPC
     ("text", "text pair"),
+    *(
+        (text, aspect)
+        for text in ("text", "sentence", "review")
+        for aspect in ("aspect", "aspect term", "term")
+    ),
     ("question", "sentence"),  # QNLI
     ("question", "passage"),  # BoolQ
     ("query", "passage"),

@@ -124,6 +124,9 @@ def _unpacked(raw: bytes, path: Path, packing: str) -> bytes:
         return raw
     try:
         return bytes(PACKED[packing](raw))
+    except MemoryError as error:
+        fix = "Unpack it, and give a part of its rows"
+        raise DataError(Problem(str(path), "what it unpacks to does not fit into memory", fix=fix)) from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         fix = "Copy or download it again; it is cut off or damaged."
         raise DataError(Problem(str(path), f"not a whole {packing} file", str(error), fix)) from error

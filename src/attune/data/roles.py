@@ -66,6 +66,8 @@ def _labelled(table: Table, asked: Asked) -> Roles:
     candidates = [held for name, held in looks.items() if name not in (text.column, pair)]
     marks = _marks(candidates, given, asked)
     label = Choice(marks[0]) if marks else Choice(given[0]) if given else choose_label(candidates)
+    if not label.column and asked.task == "multilabel" and len(candidates) == 1:
+        label = Choice(candidates[0].name)  # many combinations of labels, so that few of them repeat
     if not text.column or not label.column:
         raise DataError(_undecided(table, text, label, pair))
     texts = [looks[name] for name in (text.column, pair) if name]

@@ -113,7 +113,11 @@ def _alike(table: Table, asked: Asked) -> tuple[str, str]:
         if asked.text != "auto" and asked.pair not in ("auto", ""):
             found = (asked.text, asked.pair)
         elif not all(found):
-            found = choose_pair([look(name, table.column(name)) for name in table.columns], asked)
+            looks = [look(name, table.column(name)) for name in table.columns]
+            found = choose_pair(looks, asked)
+            texts = [held.name for held in looks if held.strings and held.words > 1]
+            if not all(found) and len(texts) == 2 and asked.text == asked.pair == "auto":
+                found = texts[0], texts[1]
     same = asked.text in ("auto", found[0]) and asked.pair in ("auto", found[1])
     return found if same else ("", "")
 

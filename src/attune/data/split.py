@@ -9,25 +9,36 @@ from dataclasses import dataclass
 import numpy as np
 
 from attune.data import classes
-from attune.data.duplicates import group_near_duplicates, normalised, renumbered
+from attune.data.duplicates import group_near_duplicates, normalised, renumbered, tied_together
 from attune.data.findings import texts
 from attune.data.table import Table
 
 __all__ = ["group_near_duplicates", "groups", "normalised", "split", "strata"]
 
+FEW = 10  # rows that texts which some of them share may put into one group whatever share they are
+MOST_TIED = 0.05  # of all rows, that texts which some of them share may put into one group
 BINS = 5  # parts of equal size into which numbers fall, so that every split has high and low ones
 
 
 def groups(table: Table) -> np.ndarray:
     """The group of each canonical row, [N] int64, that no split may part.
 
-    Rows of one `group` where there is that column (questions on one article), else rows whose texts say the
-    same.
+    Rows of one `group` where there is that column (questions on one article), else rows whose texts say the same;
+    and, of pairs and groups, rows one of whose texts says the same (a premise, a context), unless that would tie
+    more than MOST_TIED of all rows together.
     """
-    if "group" not in table.columns:
-        return group_near_duplicates(texts(table))
-    numbers: dict[str, int] = {}
-    return np.asarray([numbers.setdefault(name, len(numbers)) for name in table.column("group")], np.int64)
+    found = group_near_duplicates(texts(table))
+    if "group" in table.columns:
+        numbers: dict[str, int] = {}
+        found = np.asarray(
+            [numbers.setdefault(name, len(numbers)) for name in table.column("group")], np.int64
+        )
+    for name in ("text", "pair"):
+        if name in table.columns and {"group", "pair"} & set(table.columns):
+            tied = tied_together(found, group_near_duplicates(table.column(name)))
+            most = max(np.bincount(found).max(initial=0), MOST_TIED * len(found), FEW)
+            found = tied if np.bincount(tied).max(initial=0) <= most else found
+    return found
 
 
 def strata(table: Table, task: str) -> list[str]:

@@ -52,7 +52,7 @@ class _Rows:
 
     def __init__(self, table: Table, roles: Roles) -> None:
         self.table = table
-        self.names = roles.names
+        self.names, self.whole = roles.names, roles.whole
         self.texts: list[Any] = []
         self.words: list[list[tuple[int, int]]] = []
         self.tags: list[list[str] | None] = []
@@ -68,7 +68,7 @@ class _Rows:
         elif not isinstance(text, str):
             self._keep(text, [], None if is_missing(label) else [])
         elif is_missing(label):
-            self._keep(text, tags.words(text), None)
+            self._keep(text, tags.words(text, whole=self.whole), None)
         elif (found := spans.marked(label)) is not None:
             self._spans(row, text, found)
         elif isinstance(label, str) or parts is not None:
@@ -162,10 +162,24 @@ def _tag(value: Any) -> str:
     return f"TAG_{value}" if isinstance(value, int) else str(value)
 
 
+def _check(table: Table, given: list[list[str] | None]) -> None:
+    """Raises for tags that fit no scheme of entities among many that do."""
+    strange = tags.odd(each for each in given if each)
+    rows = [(row, tag) for row, each in enumerate(given) for tag in each or () if tag in strange]
+    what, fix = (
+        "no tag of entities, as the others are",
+        "Write O, B-TYPE or I-TYPE, or another scheme throughout.",
+    )
+    problems = [Problem(table.place(row), what, shown(tag), fix) for row, tag in rows]
+    if problems:
+        raise DataError(*listed(problems))
+
+
 def _iob2(
     table: Table, given: list[list[str] | None], notes: list[str], findings: list[Finding]
 ) -> list[list[str] | None]:
     """The tags as IOB2, and a word on what they were and how many had to be mended."""
+    _check(table, given)
     scheme = tags.scheme(each for each in given if each)
     made: list[list[str] | None] = []
     mended: list[int] = []

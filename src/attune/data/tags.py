@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 
 Span = tuple[int, int, str]  # (first word, word after the last, type)
+Word = tuple[int, int]  # where it begins and ends in the text
 
 IOB1, IOB2, BIOES, BILOU, PLAIN = "IOB1", "IOB2", "BIOES", "BILOU", "plain"
 MARKED = re.compile(r"([BIESLUMW])[-_](.+)")
 LETTERS = {"B", "I", "E", "S", "L", "U", "O"}
+MOST_ODD = 0.05  # of all tags
 ANYTHING = "entity"  # the type of an entity where tags are bare letters: B, I, O
 # scripts whose words no blank parts: Thai to Myanmar, Khmer, kana, Han; each of their characters is a word
 UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -39,13 +43,31 @@ def _word() -> re.Pattern[str]:
     )
 
 
-def words(text: str) -> list[tuple[int, int]]:
+def words(text: str, *, whole: bool = False) -> list[tuple[int, int]]:
     """Where each word of a plain text begins and ends, [(begin, end)] in characters.
 
     Letters and digits make words, every other sign is one by itself; Han, kana and Thai characters are words
-    each, for no blank parts theirs.
+    each, for no blank parts theirs. With `whole`, signs inside a word do not part it (`Jean-Luc`, `U.K`), as corpora
+    that come in tokens have it.
     """
-    return [match.span() for match in _word().finditer(text)]
+    found = [match.span() for match in _word().finditer(text)]
+    return list(_rejoined(text, found)) if whole else found
+
+
+def _rejoined(text: str, found: list[Word]) -> Iterator[Word]:
+    """The words of which the inner signs are no words of their own."""
+    begins = [place for place, (begin, _) in enumerate(found) if not begin or text[begin - 1].isspace()]
+    for start, stop in pairwise([*dict.fromkeys([0, *begins]), len(found)]):
+        held = found[start:stop]
+        lettered = [place for place, (begin, _) in enumerate(held) if text[begin].isalnum()]
+        inner = text[held[lettered[0]][0] : held[lettered[-1]][1]] if lettered else ""
+        if len(lettered) < 2 or re.search(f"[{UNSPACED}]", inner):
+            yield from held
+            continue
+        first, last = lettered[0], lettered[-1]
+        yield from held[:first]
+        yield held[first][0], held[last][1]
+        yield from held[last + 1 :]
 
 
 def scheme(sentences: Iterable[Sequence[str]]) -> str:
@@ -74,6 +96,15 @@ def scheme(sentences: Iterable[Sequence[str]]) -> str:
             before = tag[2:] if tag != "O" else ""
     # IOB1 has B- only right behind an entity of the same type
     return IOB1 if begun and not odd else IOB2
+
+
+def odd(sentences: Iterable[Sequence[str]]) -> set[str]:
+    """The tags that fit no scheme where nearly all others do: slips, which would make the others plain tags."""
+    counts = Counter(tag for tags in sentences for tag in tags)
+    strange = {tag for tag in counts if tag != "O" and not MARKED.fullmatch(tag)}
+    if not strange or _bare(set(counts)) or not any(tag[:2] in ("B-", "B_", "I-", "I_") for tag in counts):
+        return set()
+    return strange if sum(counts[tag] for tag in strange) <= MOST_ODD * counts.total() else set()
 
 
 def iob2(tags: Sequence[str], scheme: str) -> tuple[list[str], int]:

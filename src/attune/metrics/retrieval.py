@@ -15,12 +15,12 @@ CUTS = (1, 5, 10)
 CELLS_AT_ONCE = 2**22  # similarities held at once: 32 MiB
 
 
-def ranks(anchors: np.ndarray, positives: np.ndarray, same: Sequence[int] | None = None) -> np.ndarray:
+def ranks(anchors: np.ndarray, positives: np.ndarray, texts: np.ndarray | None = None) -> np.ndarray:
     """[N] the rank, from 1, of each anchor's best right positive among all N, by dot product of rows [N, H].
 
-    Row i of `positives` is right for row i of `anchors`, and so is every row with the same number in `same`
-    [N] (equal texts, say). A tie counts against the anchor, so that a model that maps all texts to
-    one point finds nothing.
+    Row i of `positives` is right for row i of `anchors`. `texts` [N, 2] numbers the texts of both: every positive of
+    a row with the same anchor or the same positive is right, too, and the anchor's own text is no candidate. A tie
+    counts against the anchor, so that a model that maps all texts to one point finds nothing.
     """
     anchors, positives = np.asarray(anchors, dtype=np.float64), np.asarray(positives, dtype=np.float64)
     if anchors.ndim != 2 or anchors.shape != positives.shape or not len(anchors):
@@ -28,13 +28,16 @@ def ranks(anchors: np.ndarray, positives: np.ndarray, same: Sequence[int] | None
                          f"and {positives.shape}")  # fmt: skip
     if not (np.isfinite(anchors).all() and np.isfinite(positives).all()):
         raise ValueError("some components are not finite numbers")
-    of = np.arange(len(anchors)) if same is None else np.asarray(same)
+    if texts is None:
+        texts = np.arange(2 * len(anchors)).reshape(2, -1).T
+    mine, theirs = np.asarray(texts).T
     found = []
     for rows in _stretches(len(anchors)):
         near = anchors[rows] @ positives.T
-        right = of[rows, None] == of[None, :]
+        right = (mine[rows, None] == mine) | (theirs[rows, None] == theirs)
+        wrong = ~right & (mine[rows, None] != theirs)
         best = np.where(right, near, -np.inf).max(1, keepdims=True)
-        found.append(1 + ((near >= best - 1e-12 * np.abs(best)) & ~right).sum(1))
+        found.append(1 + ((near >= best - 1e-12 * np.abs(best)) & wrong).sum(1))
     return np.concatenate(found)
 
 

@@ -165,13 +165,7 @@ def backbone(
     """
     kind = model_type(base)
     torch.manual_seed(seed)
-    model = class_of(kind, head).from_pretrained(
-        locate(base),
-        dtype=torch.float32,  # transformers keeps a checkpoint's bf16, 20 to 50 times slower on most CPUs
-        ignore_mismatched_sizes=True,
-        trust_remote_code=False,
-        **outputs(head, labels),
-    )
+    model = _read(class_of(kind, head), base, outputs(head, labels))
     if head == "classification":
         model.config.problem_type = problem
     if model.config.pad_token_id is None:
@@ -180,6 +174,23 @@ def backbone(
     if not stored and _headed(base, head) and not own_head(base, head, labels, problem=problem):
         _begin_anew(made, len(labels))
     return made
+
+
+def _read(kind: Any, base: str, settings: dict[str, Any]) -> Any:
+    """The model of this class with the checkpoint's weights, in float32."""
+    try:
+        return kind.from_pretrained(
+            locate(base),
+            dtype=torch.float32,  # transformers keeps a checkpoint's bf16, 20 to 50 times slower on most CPUs
+            ignore_mismatched_sizes=True,
+            trust_remote_code=False,
+            use_safetensors=True,  # it would take a pickle beside them, which may run anything
+            **settings,
+        )
+    except OSError as error:
+        fix = "attune reads no pickled weights; save the model again with save_pretrained"
+        what = "the model's weights cannot be read as safetensors"
+        raise RecipeError(Problem("model.base", what, repr(base), fix)) from error
 
 
 def own_head(base: str, head: str, labels: Sequence[str], *, problem: str) -> bool:

@@ -84,7 +84,7 @@ def plan(
 
     Args:
         lengths: the B lengths of the sequences.
-        wanted: W ascending positions in the stream that ask; all of them when None.
+        wanted: W ascending positions in the stream that ask, one perhaps more than once; all of them when None.
         device: where the indices live.
         sight: what each of them sees of its sequence.
         biased: whether something is going to be added to the scores.
@@ -143,8 +143,9 @@ class _Queries:
     @staticmethod
     def of(runs: _Runs, wanted: np.ndarray | None) -> _Queries:
         ends = runs.starts + runs.sizes
-        if wanted is None or len(wanted) == ends[-1]:
-            places = np.arange(ends[-1]) - np.repeat(runs.starts, runs.sizes)
+        every = np.arange(ends[-1])
+        if wanted is None or np.array_equal(wanted, every):  # as many may be some positions asked twice
+            places = every - np.repeat(runs.starts, runs.sizes)
             return _Queries(runs, places, True)
         bounds = np.searchsorted(wanted, np.append(runs.starts, ends[-1]))
         asked = _Runs(bounds[:-1], np.diff(bounds))

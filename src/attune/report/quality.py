@@ -72,8 +72,8 @@ def _class(entry: dict[str, Any], kind: Kind, thresholds: dict[str, Any]) -> dic
 def _sentences(view: dict[str, Any], kind: Kind) -> list[str]:
     sentences = []
     tested = [entry for entry in view["classes"] if entry["rows"]]
-    if len(tested) > 1:
-        ranked = sorted(tested, key=lambda entry: entry["order"])
+    ranked = sorted(tested, key=lambda entry: entry["order"])
+    if len(tested) > 1 and ranked[0]["f1"] != ranked[-1]["f1"]:
         sentences.append(
             f"Best: \u201c{ranked[-1]['label']}\u201d with F1 {ranked[-1]['f1']}. "
             f"Weakest: \u201c{ranked[0]['label']}\u201d with F1 {ranked[0]['f1']}, on {ranked[0]['told']}."

@@ -115,7 +115,7 @@ class Task(ABC, Generic[O]):
     def finish(self, model: Backbone) -> None:
         """Last touches to the trained model before it is stored; most tasks have none."""
 
-    def ship(self, folder: Path) -> None:
+    def ship(self, folder: Path, max_tokens: int) -> None:
         """Adds what the stored model's folder needs beyond model and tokenizer; most tasks need nothing."""
 
     def state(self) -> dict[str, Any]:

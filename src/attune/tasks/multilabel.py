@@ -115,6 +115,14 @@ class Multilabel(base.Task[Options]):
         """Probability 1 for these labels, [N, C]."""
         return gold.astype(np.float64)
 
+    def seen_as(self, other: Multilabel, predictions: np.ndarray) -> np.ndarray:
+        """Another's predictions, moved so that these thresholds decide as its own do; their order stays."""
+        half = np.full(len(self.labels), 0.5)
+        own, its = (half if held is None else held for held in (self.thresholds, other.thresholds))
+        below = predictions / np.maximum(its, 1e-12) * own * (1 - 1e-9)
+        above = own + (predictions - its) / np.maximum(1 - its, 1e-12) * (1 - own)
+        return np.asarray(np.where(other.decided(predictions) > 0, np.maximum(above, own), below))
+
     def settle(self, gold: np.ndarray, predictions: np.ndarray) -> None:
         """Chooses the thresholds."""
         self.thresholds = metrics.thresholds(gold, predictions)
@@ -133,7 +141,7 @@ class Multilabel(base.Task[Options]):
         self.thresholds = None if held is None else np.asarray(held, np.float64)
 
     def decided(self, predictions: np.ndarray) -> np.ndarray:
-        """[N, C] of bools. Baselines come decided: their probabilities are 0 or 1."""
+        """[N, C] of bools: what reaches its threshold."""
         thresholds = np.full(len(self.labels), 0.5) if self.thresholds is None else self.thresholds
         return np.asarray(predictions >= thresholds)
 

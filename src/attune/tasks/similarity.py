@@ -8,6 +8,7 @@ is never cut.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,10 +92,11 @@ class Similarity(base.Task[Options]):
         self.scored = "label" in rows.columns and all(score is not None for score in rows.column("label"))
 
     def gold(self, rows: Table) -> np.ndarray:
-        """The scores, [N]; where there are only pairs, a number for each text that is a partner."""
+        """The scores, [N]; where there are only pairs, the numbers of the two texts among all, [N, 2]."""
         if self.scored:
             return np.asarray(rows.column("label"), np.float64)
-        return np.unique(rows.column("pair"), return_inverse=True)[1].astype(np.float64)
+        both = [*rows.column("text"), *rows.column("pair")]
+        return np.unique(both, return_inverse=True)[1].reshape(2, -1).T.astype(np.float64)
 
     def counts(self, gold: np.ndarray) -> dict[str, int]:
         """How many pairs there are."""
@@ -135,7 +137,7 @@ class Similarity(base.Task[Options]):
         candidates = torch.cat([logits[places] for places in order[1:]])
         scores = self.options.scale * anchors @ candidates.T
         own = torch.arange(len(anchors), device=logits.device)
-        twins = _twins(batch, np.concatenate(parts[1:]), parts[1])
+        twins = _twins(batch, parts)
         scores = scores.masked_fill(there(twins, logits.device), torch.finfo(scores.dtype).min)
         return functional.cross_entropy(scores, own, reduction="sum")
 
@@ -182,9 +184,7 @@ class Similarity(base.Task[Options]):
         """Sums for the correlations, or the reciprocal rank and hits of each row's partner."""
         if self.scored:
             return numbers.statistics(gold, predictions.cosines)
-        return retrieval.statistics(
-            retrieval.ranks(predictions.text, predictions.pair, same=gold.astype(int).tolist())
-        )
+        return retrieval.statistics(_ranks(gold, predictions))
 
     def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Correlations with the scores, or recall among all partners of the rows."""
@@ -196,10 +196,7 @@ class Similarity(base.Task[Options]):
     def severity(self, gold: np.ndarray, predictions: Vectors) -> np.ndarray:
         """How far a pair's place among the cosines is from its place among the scores, or a missed partner."""
         if not self.scored:
-            return np.asarray(
-                1.0
-                - 1.0 / retrieval.ranks(predictions.text, predictions.pair, same=gold.astype(int).tolist())
-            )
+            return np.asarray(1.0 - 1.0 / _ranks(gold, predictions))
         apart = numbers.mean_ranks(predictions.cosines) - numbers.mean_ranks(gold)
         return np.asarray(np.abs(apart) / max(len(gold), 1))
 
@@ -211,8 +208,8 @@ class Similarity(base.Task[Options]):
         pairs = zip(gold[::step].tolist(), predictions.cosines[::step].tolist(), strict=True)
         return {"scatter": [[round(a, 4), round(b, 4)] for a, b in pairs]}
 
-    def ship(self, folder: Path) -> None:
-        """Says to sentence-transformers that the vectors are means of the last layer, of length 1."""
+    def ship(self, folder: Path, max_tokens: int) -> None:
+        """Says to sentence-transformers where texts are cut, and that vectors are means of length 1."""
         kinds = (("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize"))
         modules = [
             {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
@@ -223,6 +220,8 @@ class Similarity(base.Task[Options]):
         width = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         size = next(width[name] for name in ("hidden_size", "dim", "d_model", "n_embd") if name in width)
         pooling = {"word_embedding_dimension": size, "pooling_mode_mean_tokens": True}
+        limits = {"max_seq_length": max_tokens, "do_lower_case": False}
+        (folder / "sentence_bert_config.json").write_text(json.dumps(limits, indent=2), encoding="utf-8")
         (folder / "modules.json").write_text(json.dumps(modules, indent=2), encoding="utf-8")
         (folder / "1_Pooling/config.json").write_text(json.dumps(pooling, indent=2), encoding="utf-8")
 
@@ -236,8 +235,8 @@ class Similarity(base.Task[Options]):
 
 
 def _ranks(gold: np.ndarray, predictions: Vectors) -> np.ndarray:
-    """[N] the rank of each row's partner, or of a text that is the same, among all partners."""
-    return retrieval.ranks(predictions.text, predictions.pair, same=gold.astype(int).tolist())
+    """[N] the rank of the best right partner of each row among those of all rows."""
+    return retrieval.ranks(predictions.text, predictions.pair, gold.astype(np.int64))
 
 
 def _interleaved(each: Sequence[Sequences]) -> Sequences:
@@ -263,10 +262,17 @@ def _by_part(batch: Batch) -> list[np.ndarray]:
     return [places[np.argsort(rows[places], kind="stable")] for places in found]
 
 
-def _twins(batch: Batch, candidates: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """[N, M] which candidates are another row's but read the same as one's own partner: no negatives."""
-    held = [batch.source.sequences[int(batch.features[place])].tobytes() for place in candidates]
-    mine = held[: len(own)]
-    same = np.asarray([[one == other for other in held] for one in mine])
-    same[np.arange(len(own)), np.arange(len(own))] = False
-    return same
+def _twins(batch: Batch, parts: list[np.ndarray]) -> np.ndarray:
+    """[N, M] which candidates are no negatives of a row, though they are not its own partner.
+
+    Those that read like its text or its partner, and the partners of rows with the same text.
+    """
+    source = batch.source.sequences
+    texts, partners, *others = (
+        [source[int(batch.features[place])].tobytes() for place in places] for places in parts
+    )
+    candidates = [*partners, *itertools.chain(*others)]
+    found = np.asarray([[one in own for one in candidates] for own in zip(texts, partners, strict=True)])
+    found[:, : len(texts)] |= np.asarray([[one == other for other in texts] for one in texts])
+    np.fill_diagonal(found, val=False)
+    return found

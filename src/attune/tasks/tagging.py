@@ -27,7 +27,7 @@ from attune.models.tokens import Encoded, TextEncoder, collected
 from attune.tasks import base
 from attune.tasks.chains import Chain
 from attune.tasks.features import Batch, Features
-from attune.tasks.words import allowed, best_path, first_pieces, joined, weights
+from attune.tasks.words import allowed, best_path, entities, first_pieces, joined, weights
 
 OUTSIDE = "O"
 CHAIN = "attune_chain"  # the name of the chain among the model's modules while it is trained
@@ -109,7 +109,7 @@ class Tagging(base.Task[Options]):
 
     def gold(self, rows: Table) -> list[list[str]]:
         """The tags of each row's words."""
-        return [list(row) for row in rows.column("label")]
+        return entities(rows) if self.entities else [list(row) for row in rows.column("label")]
 
     def counts(self, gold: Sequence[Sequence[str]]) -> dict[str, int]:
         """Entities of each type, or words of each tag."""

@@ -6,6 +6,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from attune.data.problems import listed, shown
+from attune.data.table import Table
+from attune.errors import DataError, Problem
+
+
+def entities(rows: Table) -> list[list[str]]:
+    """The tags of each row's words, where train has entities.
+
+    Raises:
+        DataError: for tags that mark none, as in a test file of another kind.
+    """
+    made = [list(row) for row in rows.column("label")]
+    strange = [
+        (row, tag)
+        for row, tags in enumerate(made)
+        for tag in tags
+        if tag != "O" and tag[:2] not in ("B-", "I-")
+    ]
+    what, fix = "no tag of entities, which train has", "Write O, B-TYPE or I-TYPE, as in train."
+    if problems := [Problem(rows.place(row), what, shown(tag), fix) for row, tag in strange]:
+        raise DataError(*listed(problems))
+    return made
+
 
 def first_pieces(offsets: np.ndarray, words: Sequence[tuple[int, int]], text: str) -> list[int]:
     """The first token of each word: the first that begins in it, else the one that covers its beginning; or -1.
