@@ -55,13 +55,13 @@ WORKS = {
 def jobs(data: str, only: list[str], scratch: Path) -> dict[str, str]:
     """The folders of the jobs that are there, by name."""
     if not data:
-        return {BUNDLED: str(_bundled(scratch))}
+        return {BUNDLED: str(bundled(scratch))}
     paths = {name: Path(data) / name.partition("-")[0] for name in WORKS}
     found = {name: str(path) for name, path in paths.items() if path.is_dir()}
     return {name: path for name, path in found.items() if not only or name in only}
 
 
-def _bundled(scratch: Path) -> Path:
+def bundled(scratch: Path) -> Path:
     """The bundled reviews, a fifth of them as test rows."""
     import csv
     from importlib.resources import files

@@ -58,6 +58,19 @@ class Order(torch.utils.data.Sampler):
 
 
 @needs_accelerate
+@pytest.mark.slow
+def test_the_benchmark_of_a_gpu_runs_whole_on_a_cpu(job, tmp_path):
+    words = [str(FOLDER / "gpu.py"), job.folder, "--device", "cpu", "--sizes", job.model, "--rows", "60"]
+    words += ["--rounds", "1", "--batch", "16", "--out", str(tmp_path / "gpu.json")]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "gpu.json").read_text())["results"]
+    assert [each["system"] for each in results] == ["attune", "trainer", "trainer_tuned"]
+    assert all(each["tokens_per_s"] > 0 and each["apart"] == 0.0 for each in results)
+    assert " x |" in done.stdout
+
+
+@needs_accelerate
 @pytest.mark.filterwarnings("ignore")
 def test_without_dropout_and_on_the_same_order_both_sides_end_with_the_same_weights(job, tmp_path):
     ready = jobs.prepared(job)

@@ -66,12 +66,12 @@ def test_the_command_starts_with_as_many_threads_as_there_are_cores_unless_told(
 
 
 def test_the_environment_names_numba_and_whether_the_kernels_are_on(monkeypatch):
-    found = machine.environment(3, "cpu")
+    found = machine.environment(3)
     assert found["kernels"] == "on"
     assert found["numba"] is not None
     assert found["cores"] == machine.cores()
     monkeypatch.setenv("ATTUNE_KERNELS", "0")
-    assert machine.environment(3, "cpu")["kernels"] == "off: ATTUNE_KERNELS=0"
+    assert machine.environment(3)["kernels"] == "off: ATTUNE_KERNELS=0"
     monkeypatch.setenv("ATTUNE_KERNELS", "1")
     monkeypatch.setitem(sys.modules, "numba", None)
     assert machine.kernels().startswith("off: import of numba halted")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from sides.job import PROTOCOL, Job, clocked, prepared, score_of
 
 
-def learner_of(job: Job, ready):
-    """What attune trains."""
+def learner_of(job: Job, ready, place=None):
+    """What attune trains, on a CPU or at the given place."""
     from attune.models import load
     from attune.training import optim, update
 
     task = ready.task
     model = load.backbone(job.model, task.head, task.labels, seed=job.seed, problem=task.problem)
     task.equip(model)
+    if place is not None:
+        model.move(place)
     optimizer = optim.adamw(model.model, weight_decay=PROTOCOL["weight_decay"])
     return update.Learner(task, model, optimizer, PROTOCOL["clip"], str)
 

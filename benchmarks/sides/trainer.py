@@ -54,32 +54,31 @@ def collator_of(ready):
     return transformers.DataCollatorWithPadding(ready.tokenizer)
 
 
-def trainer_of(job: Job, ready, *, output: str, tuned: bool, model=None):
+def trainer_of(job: Job, ready, *, output: str, tuned: bool, model=None, **more):
     """The Trainer on the same model (or the one that is given) and protocol, else with its own defaults.
 
-    Tuned, it groups rows by length and does not look for infinite losses at every step.
+    Tuned, it groups rows by length and does not look for infinite losses at every step; `more` are arguments of it.
     """
     import transformers
 
-    arguments = transformers.TrainingArguments(
-        output_dir=output,
-        use_cpu=True,
-        seed=job.seed,
-        num_train_epochs=job.epochs,
-        learning_rate=job.lr,
-        lr_scheduler_type=PROTOCOL["schedule"],
-        warmup_steps=PROTOCOL["warmup"],
-        weight_decay=PROTOCOL["weight_decay"],
-        max_grad_norm=PROTOCOL["clip"],
-        per_device_train_batch_size=PROTOCOL["batch"],
-        train_sampling_strategy="group_by_length" if tuned else "random",
-        logging_nan_inf_filter=not tuned,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        logging_steps=10**6,
-        dataloader_pin_memory=False,
-    )
+    usual = {
+        "use_cpu": True,
+        "num_train_epochs": job.epochs,
+        "learning_rate": job.lr,
+        "lr_scheduler_type": PROTOCOL["schedule"],
+        "warmup_steps": PROTOCOL["warmup"],
+        "weight_decay": PROTOCOL["weight_decay"],
+        "max_grad_norm": PROTOCOL["clip"],
+        "per_device_train_batch_size": PROTOCOL["batch"],
+        "train_sampling_strategy": "group_by_length" if tuned else "random",
+        "logging_nan_inf_filter": not tuned,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "logging_steps": 10**6,
+        "dataloader_pin_memory": False,
+    }
+    arguments = transformers.TrainingArguments(output_dir=output, seed=job.seed, **(usual | more))
     return transformers.Trainer(
         model_of(job, ready) if model is None else model,
         arguments,

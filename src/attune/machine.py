@@ -147,7 +147,7 @@ def kernels() -> str:
     return "on"
 
 
-def environment(seed: int, device: str) -> dict[str, Any]:
+def environment(seed: int, device: str = "cpu") -> dict[str, Any]:
     """environment.json: versions and hardware that a number depends on."""
     import torch
 

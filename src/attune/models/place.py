@@ -64,6 +64,14 @@ class Place:
             return round(torch.cuda.max_memory_reserved(self.device) / 2**20, 1)
         return machine.peak_memory_mib()
 
+    def forget_peak(self) -> None:
+        """Lets the peak begin anew at what is held now."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            machine.forget_peak()
+
     def free_memory_mib(self) -> float:
         """The memory there that training could take, what it holds included."""
         if self.device.type == "cuda":
