@@ -101,14 +101,14 @@ def test_labels_are_sorted_by_value_where_all_are_whole_numbers(names, expected)
 
 
 def test_an_object_may_name_its_cells_as_the_file_of_the_run_does_or_by_role():
-    roles = {"task": "qa", "text": "question", "pair": "context", "label": "answers"}
-    own = answers._by_role({"question": "who?", "context": "Ann went.", "id": 1}, roles)
+    roles = {"text": "question", "pair": "context"}
+    own = inputs.by_role({"question": "who?", "context": "Ann went.", "id": 1}, roles)
     assert (own["text"], own["pair"]) == ("who?", "Ann went.")
     by_role = {"text": "who?", "pair": "Ann went."}
-    assert answers._by_role(by_role, roles) == by_role
-    crossed = answers._by_role({"title": "a", "text": "b"}, {"text": "title", "pair": "text"})
+    assert inputs.by_role(by_role, roles) == by_role
+    crossed = inputs.by_role({"title": "a", "text": "b"}, {"text": "title", "pair": "text"})
     assert (crossed["text"], crossed["pair"]) == ("a", "b")
-    single = answers._by_role({"review": "fine"}, {"text": "review", "pair": ""})
+    single = inputs.by_role({"review": "fine"}, {"text": "review"})
     assert single["text"] == "fine"
 
 

@@ -192,3 +192,25 @@ def test_the_only_two_texts_are_compared_where_the_task_says_so() -> None:
 def test_groups_of_no_rows_are_none() -> None:
     assert groups(table(text=[], pair=[])).tolist() == []
     assert np.asarray(groups(table(text=["a"], group=["x"]))).tolist() == [0]
+
+
+def test_a_list_on_one_line_tells_its_objects_by_number(tmp_path: Path) -> None:
+    tasks = [task(choices("a"), f"text {n}") for n in range(5)] + [
+        {"id": 9, "data": {"text": "x"}, "annotations": []}
+    ]
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(tasks), encoding="utf-8")
+    held = read.read(path)
+    assert held.lines == [1, 2, 3, 4, 5]
+    assert held.findings[0].rows == ("x.json:6",)
+    assert "stands on one line" in held.notes[0]
+
+
+def test_cells_that_are_no_numbers_among_many_are_named_by_place() -> None:
+    score: list[Any] = [n / 2 for n in range(38)]
+    held = table(
+        text=[f"a text of some words {n}" for n in range(40)],
+        score=[str(s) for s in score] + ["good", "n/a?"],
+    )
+    with pytest.raises(DataError, match=r"rows.csv:40: no number in 'score'; found 'good'"):
+        infer(held, task="regression", label="score")

@@ -140,6 +140,7 @@ def test_pairs_repeat_only_when_both_texts_do() -> None:
 
 
 CONTEXT = "Rome was built, and Rome was burnt. Rome stands."
+OTHER = "Italy is a country of old towns, and the oldest of all is Rome."
 
 
 def qa(*answers: Any, context: str = CONTEXT) -> Table:
@@ -197,9 +198,23 @@ def test_answers_that_stand_nowhere_are_left_out_where_few_and_refused_where_man
         rows.canonical(held, infer(held))
 
 
-def squad(version: int) -> dict[str, Any]:
-    questions: list[dict[str, Any]] = [
-        {"id": "q1", "question": "Who stands?", "answers": [{"text": "Rome", "answer_start": 36}]},
+def squad(version: int, *contexts: str) -> dict[str, Any]:
+    return {
+        "version": f"v{version}.0",
+        "data": [
+            {"title": title, "paragraphs": [{"context": context, "qas": asked(context)[:version]}]}
+            for title, context in zip(("Rome", "Italy"), contexts or (CONTEXT, OTHER), strict=True)
+        ],
+    }
+
+
+def asked(context: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": "q1",
+            "question": "Who stands?",
+            "answers": [{"text": "Rome", "answer_start": context.rindex("Rome")}],
+        },
         {
             "id": "q2",
             "question": "Why?",
@@ -208,11 +223,6 @@ def squad(version: int) -> dict[str, Any]:
             "plausible_answers": [{"text": "x"}],
         },
     ]
-    paragraphs = [{"context": CONTEXT, "qas": questions[:version]}]
-    return {
-        "version": f"v{version}.0",
-        "data": [{"title": t, "paragraphs": paragraphs} for t in ("Rome", "Italy")],
-    }
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -227,7 +237,11 @@ def test_nested_squad_is_read_by_question_and_kept_together_by_article(tmp_path:
         [{"text": "Rome", "start": 36}],
         [] if version == 2 else made.row(1)["label"],
     ]
-    assert split.groups(made).tolist() == [0] * version + [1] * version
+    assert split.groups(made, "qa").tolist() == [0] * version + [1] * version
+    path.write_text(json.dumps(squad(version, CONTEXT, CONTEXT)))
+    held = read(path)
+    again = rows.canonical(held, infer(held))
+    assert set(split.groups(again, "qa").tolist()) == {0}  # one context under two titles
     assert set(split.strata(made, "qa")) == ({"answer", "none"} if version == 2 else {"answer"})
 
 

@@ -104,26 +104,15 @@ def _beside(given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
 
 def _piped(name: str, opened: Callable[[], Predictor]) -> Iterator[Row]:
     """Answers each line as it comes; an object's cells are named by role, or as in the run's own file."""
-    roles = rundir.find(name).read("data.json")["roles"]
     predictor = opened()
     for number, line in enumerate(sys.stdin, start=1):
         text = line.rstrip("\n")
         given: Any = json.loads(text) if text.startswith("{") and _is_object(text) else text
-        if isinstance(given, dict):
-            given = _by_role(given, roles)
         try:
             yield {}, asdict(predictor.predict([given])[0])
         except DataError as error:
             places = [replace(problem, where=f"standard input:{number}") for problem in error.problems]
             raise DataError(*places) from error
-
-
-def _by_role(cells: dict[str, Any], roles: Mapping[str, str]) -> dict[str, Any]:
-    """The cells under the names of their roles, where they have those of the run's own file."""
-    own = {role: roles[role] for role in ("text", "pair") if roles[role]}
-    if not all(name in cells for name in own.values()):
-        return cells
-    return {**cells, **{role: cells[name] for role, name in own.items()}}
 
 
 def _is_object(text: str) -> bool:

@@ -26,10 +26,11 @@ class Predictor:
     """The model of a finished run."""
 
     def __init__(
-        self, task: Any, model: Backbone, encoder: tokens.TextEncoder, *, paired: bool, whole: bool = False
+        self, task: Any, model: Backbone, encoder: tokens.TextEncoder, roles: Mapping[str, Any]
     ) -> None:
-        self.task, self.model, self.encoder, self.paired = task, model, encoder, paired
-        self.whole = whole  # whether words keep their inner signs
+        self.task, self.model, self.encoder = task, model, encoder
+        self.names = {role: roles[role] for role in ("text", "pair") if roles[role]}  # in the training file
+        self.whole = roles.get("whole", False)  # whether words keep their inner signs
 
     def predict(self, inputs: Sequence[Input]) -> list[Any]:
         """The answers for these inputs, in their order: each a dataclass with `label` and what belongs to it.
@@ -46,7 +47,8 @@ class Predictor:
         """The answers one after the other, for as many inputs as come."""
         source = iter(inputs)
         while chunk := list(islice(source, CHUNK)):
-            yield from self.answers(given.of_program(chunk, self.task.name, whole=self.whole))
+            named = [given.by_role(each, self.names) for each in chunk]
+            yield from self.answers(given.of_program(named, self.task.name, whole=self.whole))
 
     def answers(self, rows: Table) -> Iterator[Any]:
         """The answers for rows whose columns are named by role.
@@ -56,14 +58,16 @@ class Predictor:
         """
         from attune.training.loop import predictions
 
-        if self.paired != ("pair" in rows.columns):
-            what = "the run reads two texts" if self.paired else "the run reads one text, not two"
-            raise DataError(
-                Problem("input", what, fix='Give {"text": ...} with "pair": ... as in its training')
-            )
+        if ("pair" in self.names) != ("pair" in rows.columns):
+            what = "the run reads two texts" if "pair" in self.names else "the run reads one text, not two"
+            raise DataError(Problem("input", what, fix=f"Give {self._shape()}"))
         features = self.task.encode(rows, self.encoder)
         for place, prediction in enumerate(predictions(self.task, self.model, features)):
             yield self.task.answer(prediction, rows.row(place))
+
+    def _shape(self) -> str:
+        """What an input of the run looks like."""
+        return "{" + ", ".join(f'"{name}": "..."' for name in self.names.values()) + "}"
 
 
 def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> Predictor:
@@ -106,5 +110,4 @@ def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> 
         what = "answers in bfloat16 are for BERT's kin"
         raise RecipeError(Problem("--precision", what, model.model.config.model_type, "Leave it out"))
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
-    roles = run.read("data.json")["roles"]
-    return Predictor(task, model, encoder, paired=bool(roles["pair"]), whole=roles.get("whole", False))
+    return Predictor(task, model, encoder, run.read("data.json")["roles"])

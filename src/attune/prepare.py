@@ -106,7 +106,7 @@ def _shares(recipe: Recipe, tables: dict[str, Table]) -> dict[str, float]:
 
 def _split(train: Table, task: str, missing: dict[str, float], *, seed: int) -> dict[str, Table]:
     shares = {"train": 1.0 - sum(missing.values()), **missing}
-    parts = split.split(split.groups(train), split.strata(train, task), shares, seed=seed)
+    parts = split.split(split.groups(train, task), split.strata(train, task), shares, seed=seed)
     return {part: train.take(indices) for part, indices in parts.items()}
 
 

@@ -120,16 +120,23 @@ def _json(text: str, name: str) -> Parts:
     if whole is not None and (found := _splits(whole, name)):
         return found
     rows = jsonrows.rows(text, name)
-    if labelstudio.nested(rows.rows):
-        return {"": labelstudio.content(rows.rows, rows.lines, name)}
-    if polyai.recognised(rows.rows):
-        return {"": polyai.content(rows.rows, rows.lines, name)}
-    if prodigy.recognised(rows.rows):
-        return {"": prodigy.content(rows.rows, rows.lines, name)}
+    held = _objects(rows, name)
+    return {"": held._replace(notes=(*rows.notes, *held.notes))}
+
+
+def _objects(rows: jsonrows.Rows, name: str) -> Content:
+    """Rows of an annotation tool, or plain ones."""
+    for recognised, content in (
+        (labelstudio.nested, labelstudio.content),
+        (polyai.recognised, polyai.content),
+        (prodigy.recognised, prodigy.content),
+    ):
+        if recognised(rows.rows):
+            return content(rows.rows, rows.lines, name)
     if labelstudio.flat(rows.rows):
         rows.rows = labelstudio.filled(rows.rows)
     held = jsonrows.content(rows)
-    return {"": argilla.content(held, name) if argilla.recognised(held.columns) else held}
+    return argilla.content(held, name) if argilla.recognised(held.columns) else held
 
 
 def _splits(whole: dict[str, Any], name: str) -> Parts:

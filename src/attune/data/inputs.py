@@ -31,6 +31,13 @@ def of_file(table: Table, roles: Roles) -> Table:
     return replace(found, cells=cells)
 
 
+def by_role(given: Any, names: Mapping[str, str]) -> Any:
+    """An input under the names of its roles, where it has those of the run's own file; `names` are these, by role."""
+    if not isinstance(given, Mapping) or not all(name in given for name in names.values()):
+        return given
+    return {**given, **{role: given[name] for role, name in names.items()}}
+
+
 def of_program(inputs: Sequence[Any], task: str, *, whole: bool = False) -> Table:
     """Texts, pairs of texts, lists of words (tagging), or objects with the cells by role.
 

@@ -39,6 +39,7 @@ class Rows:
         self.name = name
         self.rows: list[dict[str, Any]] = []
         self.lines: list[int] = []
+        self.notes: tuple[str, ...] = ()
         self.problems: list[Problem] = []
 
     def add(self, value: Any, line: int) -> None:
@@ -77,6 +78,9 @@ def rows(text: str, name: str) -> Rows:
         found.problems.append(Problem(name, "holds no rows", fix="Add objects to the list."))
     if found.problems:
         raise DataError(*listed(found.problems))
+    if len(found.rows) > 1 and len(set(found.lines)) == 1:
+        found.lines = list(range(1, len(found.rows) + 1))
+        found.notes = (f"{name} stands on one line: places are the numbers of its objects.",)
     return found
 
 

@@ -107,6 +107,13 @@ def marks(table: Table, columns: Sequence[str]) -> list[list[str] | None]:
     return made
 
 
+def refuse_odd_numbers(table: Table, column: str) -> None:
+    """Raises for the cells of a column that are no numbers, by their places, where most are some."""
+    cells = [cell for cell in table.column(column) if not is_missing(cell)]
+    if sum(bool(NUMBER.fullmatch(str(cell).strip())) for cell in cells) * 2 > len(cells):
+        numbers(table, column)
+
+
 def numbers(table: Table, column: str) -> list[float | None]:
     """The number of each cell; None where it holds nothing."""
     made: list[float | None] = []

@@ -173,6 +173,7 @@ def _check_texts(table: Table, texts: Sequence[Look], *more: Problem | None) -> 
 def _wrong_label(table: Table, label: Look, task: str) -> Problem | None:
     """A label whose cells are not what the task learns."""
     if task == "regression" and not label.numbers:
+        labels.refuse_odd_numbers(table, label.name)
         fix = "Name the column of the numbers: --label COLUMN"
         return Problem(table.path, f"the column {label.name!r} does not hold numbers", label.shown(3), fix)
     if task == "classification" and not (label.scalars or label.single):

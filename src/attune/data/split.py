@@ -20,7 +20,7 @@ MOST_TIED = 0.05  # of all rows, that texts which some of them share may put int
 BINS = 5  # parts of equal size into which numbers fall, so that every split has high and low ones
 
 
-def groups(table: Table) -> np.ndarray:
+def groups(table: Table, task: str = "") -> np.ndarray:
     """The group of each canonical row, [N] int64, that no split may part.
 
     Rows of one `group` where there is that column (questions on one article), else rows whose texts say the same;
@@ -33,7 +33,7 @@ def groups(table: Table) -> np.ndarray:
         found = np.asarray(
             [numbers.setdefault(name, len(numbers)) for name in table.column("group")], np.int64
         )
-    for name in ("text", "pair"):
+    for name in ("pair",) if task == "qa" else ("text", "pair"):  # of contexts the same is asked
         if name in table.columns and {"group", "pair"} & set(table.columns):
             tied = tied_together(found, group_near_duplicates(table.column(name)))
             most = max(np.bincount(found).max(initial=0), MOST_TIED * len(found), FEW)

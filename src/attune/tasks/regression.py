@@ -2,7 +2,7 @@
 
 The loss is the squared error on standardised targets (zero mean, unit variance over the training rows), so
 that the learning rate does not depend on the unit of the numbers. Before it is stored, the head is folded
-back to the numbers' own scale: plain transformers then answers in it too.
+back to the numbers' own scale, where it has a bias: plain transformers then answers in it too.
 """
 
 from __future__ import annotations
