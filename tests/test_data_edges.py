@@ -63,7 +63,9 @@ def test_a_test_file_of_other_tags_is_refused_by_line(tmp_path: Path) -> None:
     ("text", "found"),
     [
         ("Luc-Rosa met (Ann).", ["Luc-Rosa", "met", "(", "Ann", ")", "."]),
-        ("the U.K. and A&B!", ["the", "U.K", ".", "and", "A&B", "!"]),
+        ("the U.K. and A&B!", ["the", "U.K.", "and", "A&B", "!"]),
+        ("in the U.K.", ["in", "the", "U.K."]),
+        ("at 3.5.", ["at", "3.5", "."]),
         ("... -- 3.5%", [".", ".", ".", "-", "-", "3.5", "%"]),
         ("東京-タワー", ["東", "京", "-", "タ", "ワ", "ー"]),
         ("", []),

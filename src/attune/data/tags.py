@@ -21,6 +21,7 @@ IOB1, IOB2, BIOES, BILOU, PLAIN = "IOB1", "IOB2", "BIOES", "BILOU", "plain"
 MARKED = re.compile(r"([BIESLUMW])[-_](.+)")
 LETTERS = {"B", "I", "E", "S", "L", "U", "O"}
 MOST_ODD = 0.05  # of all tags
+SHORT = re.compile(r"(?:[^\W\d]\.)+[^\W\d]")  # U.K
 ANYTHING = "entity"  # the type of an entity where tags are bare letters: B, I, O
 # scripts whose words no blank parts: Thai to Myanmar, Khmer, kana, Han; each of their characters is a word
 UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -47,7 +48,7 @@ def words(text: str, *, whole: bool = False) -> list[tuple[int, int]]:
     """Where each word of a plain text begins and ends, [(begin, end)] in characters.
 
     Letters and digits make words, every other sign is one by itself; Han, kana and Thai characters are words
-    each, for no blank parts theirs. With `whole`, signs inside a word do not part it (`Jean-Luc`, `U.K`), as corpora
+    each, for no blank parts theirs. With `whole`, signs inside a word do not part it (`Jean-Luc`, `U.K.`), as corpora
     that come in tokens have it.
     """
     found = [match.span() for match in _word().finditer(text)]
@@ -65,6 +66,8 @@ def _rejoined(text: str, found: list[Word]) -> Iterator[Word]:
             yield from held
             continue
         first, last = lettered[0], lettered[-1]
+        if SHORT.fullmatch(inner) and text[held[last][1] : held[last][1] + 1] == ".":
+            last += 1  # U.K. with its last dot
         yield from held[:first]
         yield held[first][0], held[last][1]
         yield from held[last + 1 :]
