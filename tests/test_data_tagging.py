@@ -294,7 +294,7 @@ def test_label_studio_gives_spans_choices_and_what_annotators_disagree_on(tmp_pa
     assert held.columns == ("text", "ner", "said")
     assert held.column("said") == ["yes", "no"]
     assert {finding.check: finding.rows for finding in held.findings} == {
-        "unannotated": ("ls.json:1", "ls.json:1"), "annotators": ("ls.json:1",),
+        "unannotated": ("ls.json:3", "ls.json:4"), "annotators": ("ls.json:1",),
     }  # fmt: skip
     assert canonical(path).column("label") == [["B-PER", "O"], ["O", "O"]]
     assert infer(held, label="said").task == "classification"

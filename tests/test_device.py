@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from test_families import CASES, answers, sequences_of
 from test_loop import _fit
-from test_task_contract import NAMES, Case
+from test_task_contract import NAMES, QUICK, Case
 
 from attune.errors import MachineError
 from attune.models import load, plans
@@ -54,9 +54,14 @@ def _found(model, head, stream):
     return found.detach().cpu(), gradients
 
 
-@pytest.mark.parametrize(
-    "pair", [tiny.case(*case) for case in CASES if case[0] in tiny.FAMILIES], ids="-".join
-)
+PAIRS = [
+    pytest.param(case, marks=() if case[0] in QUICK and case[1] != "similarity" else pytest.mark.slow)
+    for case in CASES
+    if case[0] in tiny.FAMILIES
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 def test_answers_and_gradients_are_those_of_the_cpu(checkpoints, monkeypatch, pair):
     family, head = pair
     model = load.backbone(checkpoints(family), head, LABELS[head], seed=3)
