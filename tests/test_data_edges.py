@@ -216,3 +216,12 @@ def test_cells_that_are_no_numbers_among_many_are_named_by_place() -> None:
     )
     with pytest.raises(DataError, match=r"rows.csv:40: no number in 'score'; found 'good'"):
         infer(held, task="regression", label="score")
+
+
+def test_what_given_files_share_is_told_once(tmp_path: Path) -> None:
+    texts = [f"a text about {n * n} kettles and {n} pans" for n in range(60)]
+    for part, held in (("train", texts), ("test", texts[:5])):
+        lines = ["text,label", *(f"{text},{'ab'[n % 2]}" for n, text in enumerate(held))]
+        (tmp_path / f"{part}.csv").write_text("\n".join(lines), encoding="utf-8")
+    found = prepare.rows(Recipe.model_validate({"data": {"train": str(tmp_path)}}))
+    assert [each.sentence[:17] for each in found.findings if each.check == "leaks"] == ["5 rows of test (1"]

@@ -12,12 +12,14 @@ from test_families import CASES, answers, sequences_of
 from test_loop import _fit
 from test_task_contract import NAMES, QUICK, Case
 
+from attune import prepare
 from attune.errors import MachineError
 from attune.models import load, plans
 from attune.models.kernels import ragged as kernel
-from attune.models.place import Place, best
+from attune.models.place import Place, best, offer
 from attune.models.plans import Sight, plan
 from attune.models.stream import Stream
+from attune.recipe import Recipe
 from attune.tasks.features import batch_of
 from attune.training import loop
 from attune.training.events import Saved
@@ -194,5 +196,16 @@ def test_auto_is_what_is_here_and_what_is_not_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a GPU")
     for capability, precision in (((7, 5), "float32"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_, c=capability: c)
-        assert best("auto", "auto") == ("cuda", precision)
+        assert best("cuda", "auto") == ("cuda", precision)
+    assert best("auto", "auto") == ("cpu", "float32")  # a GPU has to be asked for
+    assert "a GPU is here and not used; train.device=cuda" in offer("auto")
+    assert offer("cpu") == ""
     assert str(Place.of("cuda", "bfloat16")) == "a GPU, bfloat16 beside float32 weights"
+
+
+def test_the_plan_names_a_gpu_that_is_not_used(checkpoints, reviews, monkeypatch):
+    monkeypatch.setattr("attune.models.place.offer", lambda device: f"a GPU beside {device}")
+    recipe = Recipe.model_validate(
+        {"data": {"train": str(reviews)}, "model": {"base": checkpoints("bert"), "max_tokens": 16}}
+    )
+    assert "a GPU beside auto" in prepare.prepare(prepare.rows(recipe)).rows.notes

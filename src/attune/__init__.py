@@ -71,7 +71,7 @@ def load(run: str | Path, *, precision: str = "float32", device: str = "auto") -
     Args:
         run: its folder or name; `last` is the newest one.
         precision: float32, or bfloat16 where the processor or the GPU has it.
-        device: cpu, cuda or mps; auto: a CUDA GPU where there is one.
+        device: cpu, cuda or mps; auto: the CPU.
     """
     from attune.predictor import open_run
 

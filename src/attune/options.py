@@ -33,7 +33,7 @@ Precision = Annotated[
         help="float32; bfloat16: faster where the processor or the GPU has it, a little less exact."
     ),
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda or mps; auto: a CUDA GPU where there is one.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or mps; auto: the CPU.")]
 Answers = Annotated[
     str, typer.Option("-o", "--out", help="A .csv, .jsonl or .parquet file; else JSON lines.")
 ]

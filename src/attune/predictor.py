@@ -77,7 +77,7 @@ def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> 
         name: of the run.
         precision: float32, or bfloat16 for the matrix products: faster where the processor has them, and a few
             answers in a thousand change.
-        device: cpu, cuda or mps; auto: a CUDA GPU where there is one.
+        device: cpu, cuda or mps; auto: the CPU.
 
     Raises:
         RecipeError: for a run that is not finished, and for bfloat16 where that cannot be.

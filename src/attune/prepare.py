@@ -61,8 +61,7 @@ def rows(recipe: Recipe) -> Rows:
     if missing:
         tables = {**tables, **_split(tables["train"], found.task, missing, seed=recipe.train.seed)}
         _check_parts(tables, knobs.train)
-        known = {each.sentence for each in told}
-        told += [each for each in findings.leaks(tables, found) if each.sentence not in known]
+        told += findings.leaks({part: tables[part] for part in ("train", *missing)}, found)
     resolved = recipe.updated("task", name=name if name in tasks.PRESETS else _preset(found, tables["train"]))
     resolved = resolved.updated("data", **found.knobs)
     return Rows(resolved, tables, found, told, notes)
@@ -230,6 +229,8 @@ def _decide(ready: Prepared, width: int, rate: float) -> None:
     )
     device, precision = place.best(knobs.device, knobs.precision)
     place.Place.of(device, precision)  # refuses what is not here
+    if (note := place.offer(knobs.device)) and note not in ready.rows.notes:
+        ready.rows = replace(ready.rows, notes=(*ready.rows.notes, note))
     found = {"lr": float(lr), "epochs": float(epochs), "device": device, "precision": precision}
     ready.recipe = ready.recipe.updated("train", **found)
     ready.steps = max(1, round(in_epoch * float(epochs)))

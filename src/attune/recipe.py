@@ -193,7 +193,7 @@ class TrainSection(Section):
     )
     save_minutes: Annotated[float, Field(gt=0)] = Field(5, description="most minutes between two checkpoints")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "auto", description="what it is computed on; auto: a CUDA GPU where there is one, else the CPU"
+        "auto", description="what it is computed on; auto: the CPU, for no real GPU has tried it yet"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",

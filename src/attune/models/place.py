@@ -42,7 +42,7 @@ class Place:
         if half and not _multiplies_bfloat16(device):
             what = "this device does not compute in bfloat16 beside float32 weights"
             raise MachineError(Problem("precision", what, _name(device), "Take float32"))
-        return Place(torch.device(device), half)
+        return Place(CPU if device == "cpu" else torch.device(device, 0), half)  # as its tensors name it
 
     @property
     def tokens(self) -> int:
@@ -85,12 +85,19 @@ class Place:
 
 
 def best(device: str, precision: str) -> tuple[str, str]:
-    """Device and precision with what is `auto` decided: a CUDA GPU where there is one, bfloat16 where it has it."""
+    """Device and precision with what is `auto` decided: the CPU, and bfloat16 on a CUDA GPU that has it."""
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cpu"  # a GPU has to be asked for until a run on one was seen (decision 010)
     if precision == "auto":
         precision = "bfloat16" if _multiplies_bfloat16(device) else "float32"
     return device, precision
+
+
+def offer(device: str) -> str:
+    """A sentence for who has a GPU and did not ask for it."""
+    if device != "auto" or not torch.cuda.is_available():
+        return ""
+    return f"{_name('cuda')} is here and not used; train.device=cuda uses it, which no real GPU has tried yet"
 
 
 def there(held: np.ndarray | Tensor, device: torch.device) -> Tensor:
