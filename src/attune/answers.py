@@ -50,14 +50,8 @@ def write(
         RecipeError: for an output of unknown kind.
         DataError: when the input has no such column.
     """
-    if out and Path(out).suffix.lower() not in SUFFIXES:
-        raise RecipeError(
-            Problem("--out", "cannot be written", repr(out), f"Use one of {', '.join(SUFFIXES)}")
-        )
-    if out and Path(out).exists():
-        raise RecipeError(Problem("--out", "the file exists already", out, "Name another, or remove it"))
-    if out and not Path(out).parent.is_dir():
-        raise RecipeError(Problem("--out", "there is no such folder", str(Path(out).parent), "Make it first"))
+    if out:
+        _check_out(out)
     opened = partial(open_run, name, precision=precision, device=device)
     rows = _piped(name, opened) if source == "-" else _of_file(name, source, columns or {}, encoding, opened)
     if not out:
@@ -73,6 +67,18 @@ def write(
             half.replace(path)
     finally:
         half.unlink(missing_ok=True)
+
+
+def _check_out(out: str) -> None:
+    """Raises for a file that cannot be written, before the rows are read."""
+    path = Path(out)
+    if path.suffix.lower() not in SUFFIXES:
+        fix = f"Use one of {', '.join(SUFFIXES)}"
+        raise RecipeError(Problem("--out", "cannot be written", repr(out), fix))
+    if path.exists():
+        raise RecipeError(Problem("--out", "the file exists already", out, "Name another, or remove it"))
+    if not path.parent.is_dir():
+        raise RecipeError(Problem("--out", "there is no such folder", str(path.parent), "Make it first"))
 
 
 def _of_file(

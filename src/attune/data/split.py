@@ -27,18 +27,20 @@ def groups(table: Table, task: str = "") -> np.ndarray:
     and, of pairs and groups, rows one of whose texts says the same (a premise, a context), unless that would tie
     more than MOST_TIED of all rows together.
     """
-    found = group_near_duplicates(texts(table))
     if "group" in table.columns:
-        numbers: dict[str, int] = {}
-        found = np.asarray(
-            [numbers.setdefault(name, len(numbers)) for name in table.column("group")], np.int64
-        )
-    for name in ("pair",) if task == "qa" else ("text", "pair"):  # of contexts the same is asked
-        if name in table.columns and {"group", "pair"} & set(table.columns):
+        found = np.unique(table.column("group"), return_inverse=True)[1]
+    else:
+        found = group_near_duplicates(texts(table))
+        if "pair" not in table.columns:
+            return found
+    for name in (
+        ("pair",) if task == "qa" else ("text", "pair")
+    ):  # the same question may be asked of any context
+        if name in table.columns:
             tied = tied_together(found, group_near_duplicates(table.column(name)))
             most = max(np.bincount(found).max(initial=0), MOST_TIED * len(found), FEW)
             found = tied if np.bincount(tied).max(initial=0) <= most else found
-    return found
+    return renumbered(found) if len(found) else found
 
 
 def strata(table: Table, task: str) -> list[str]:
