@@ -43,6 +43,8 @@ def test_texts_of_signs_or_of_nothing_are_not_all_one() -> None:
     assert group_near_duplicates([":)", ":(", ":)", "", " ", "!!!"]).tolist() == [0, 1, 0, 2, 2, 3]
     assert group_near_duplicates([]).tolist() == []
     assert normalised("  Ça,  VA?! ") == "ça va"
+    assert normalised("कि।") != normalised("की।") != ""  # vowel signs are marks, and letters to a reader
+    assert normalised("co\u00adoperate \u2764\ufe0f") == "cooperate"
 
 
 def test_long_texts_without_blanks_are_compared_too() -> None:

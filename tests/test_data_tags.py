@@ -184,6 +184,8 @@ def test_a_span_is_widened_dropped_or_passed_by_a_longer_one() -> None:
     both = [spans.Marked(7, 12, "LAST"), spans.Marked(0, 12, "PER")]
     assert spans.laid(words, both, 20) == ([(0, 2, "PER")], ["overlaps"])
     assert spans.laid(words, [spans.Marked(0, 12, "PER")] * 2, 20) == ([(0, 2, "PER")], [])
+    typed = [spans.Marked(0, 12, kind) for kind in ("PER", "LOC")]
+    assert spans.laid(words, typed, 20) == ([(0, 2, "PER")], ["twice"])
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,15 @@ def test_a_type_that_transformers_does_not_know_is_refused(checkpoints, tmp_path
         load.model_type(str(folder))
 
 
+def test_an_encoder_that_is_set_up_as_a_decoder_is_refused(checkpoints, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(checkpoints("bert"), folder)
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "is_decoder": True}))
+    with pytest.raises(RecipeError, match="is_decoder"):
+        load.model_type(str(folder))
+
+
 @pytest.mark.parametrize("family", ["roberta", "mbart", *tiny.each(OTHERS)])
 def test_a_text_that_spells_out_the_padding_token_gets_the_logits_of_transformers(checkpoints, family):
     base = checkpoints(family)

@@ -61,8 +61,9 @@ def test_grades_outside_of_train_are_scored_and_fractions_are_no_grades():
     task.learn(table_of(text=list("abc"), label=[2.0, 3.0, 5.0]))
     scores = task.score(np.asarray([1.0, 5.0, 3.0]), np.asarray([2.2, 4.9, 3.0]))
     assert scores["accuracy"] == pytest.approx(2 / 3)
-    with pytest.raises(RecipeError, match="whole steps"):
-        tasks.build("regression", {"ordinal": True}).learn(table_of(text=list("ab"), label=[1.0, 2.5]))
+    for learned_from in (True, False):  # rows to be measured by are looked at as those of train
+        with pytest.raises(DataError, match=r"whole steps .*; found 2.5"):
+            (task.learn if learned_from else task.gold)(table_of(text=list("ab"), label=[1.0, 2.5]))
 
 
 def test_tags_of_which_some_are_no_entities_are_plain_tags():

@@ -7,7 +7,6 @@ come from MinHash signatures in bands (Broder 1997; Indyk and Motwani 1998); eac
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
@@ -21,12 +20,26 @@ BANDS, BAND = 12, 5  # sees a pair of similarity 0.85 with probability 0.999, on
 LIKELY = 0.6  # agreement of two signatures below which 0.85 is out of question (five standard deviations)
 CROWD = 40  # members of a bucket up to which all pairs are looked at
 CHUNK = 1 << 18  # characters hashed at a time, so that they stay in the cache
-NOT_WORD = re.compile(r"\W+")
+
+
+class _Plain(dict[int, str | None]):
+    """For `str.translate`: what each character counts for, found out when it is first seen."""
+
+    def __missing__(self, code: int) -> str | None:
+        char = chr(code)
+        kind = unicodedata.category(char)
+        written = kind[0] in "LN" or char == "_" or (kind[0] == "M" and char not in STYLES)
+        self[code] = char if written else None if kind == "Cf" or char in STYLES else " "
+        return self[code]
+
+
+STYLES = "\ufe0e\ufe0f"  # a sign shown as text or as a picture
+PLAIN = _Plain()
 
 
 def normalised(text: str) -> str:
-    """The letters and digits of a text, folded, single blanks between; empty for a text of signs only."""
-    return NOT_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    """The letters, vowel signs and digits of a text, folded, single blanks between; empty for a text of signs only."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().translate(PLAIN).split())
 
 
 def group_near_duplicates(texts: Sequence[str]) -> np.ndarray:

