@@ -210,7 +210,9 @@ def test_a_model_that_is_sure_and_wrong_is_not_calibrated():
     assert calibration.ece(gold, certain(gold, 2)) == 0
     assert calibration.ece(gold, certain(1 - gold, 2)) == 1
     assert calibration.ece(gold, certain(np.zeros(4, dtype=int), 2)) == 0.5
-    assert intervals.bootstrap(gold, certain(gold, 2), 2)["ece"].note == resampling.UNKNOWN  # [0, 0] says nothing
+    assert (
+        intervals.bootstrap(gold, certain(gold, 2), 2)["ece"].note == resampling.UNKNOWN
+    )  # [0, 0] says nothing
 
 
 # intervals

@@ -13,7 +13,7 @@ import attune
 from attune import answers, prepare, recipe_file, tasks
 from attune.data import inputs
 from attune.data.table import Table
-from attune.errors import DataError, RecipeError
+from attune.errors import DataError
 from attune.models import load
 from attune.models.stream import Stream
 from attune.models.tokens import TextEncoder

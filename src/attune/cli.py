@@ -20,12 +20,14 @@ from attune.options import (
     Device,
     DryRun,
     Encoding,
+    Host,
     Json,
     LabelColumn,
     Model,
     Out,
     Overrides,
     PairColumn,
+    Port,
     Precision,
     PrintRecipe,
     Quiet,
@@ -96,8 +98,7 @@ def train(
         from attune import forecast, run, rundir
 
         rundir.refuse_existing(out)  # said before minutes of reading, not after
-        if budget:
-            forecast.seconds_of(budget)
+        seconds = forecast.seconds_of(budget) if budget else 0.0
         if not print_recipe:
             screen.say(command(f"train {source}"))
         ready = run.plan(recipe)
@@ -106,7 +107,9 @@ def train(
             return
         screen.plan(ready)
         if budget:
-            ready = _fitted(screen, ready, budget)
+            fitting, told = forecast.within(ready, seconds)
+            screen.within(fitting, told, "" if fitting is ready else budget)
+            ready = fitting
         if dry_run:
             screen.say("  Nothing was trained or written (--dry-run)")
             return
@@ -219,19 +222,28 @@ def report(name: RunName) -> None:
 
 
 @app.command()
+def serve(
+    name: RunName,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    precision: Precision = "float32",
+    device: Device = "auto",
+) -> None:
+    """Answer over HTTP with a finished run: a page to try it on, JSON for programs."""
+    with _spoken(quiet=False, as_json=False) as screen:
+        from attune.serve import listen
+
+        listen.serve(name, host=host, port=port, precision=precision, device=device, say=screen.say)
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """Tell whether this machine is fit, and what to install."""
     with _spoken(quiet=False, as_json=as_json) as screen:
         from attune import diagnosis
 
         findings = diagnosis.examine()
-        for finding in findings:
-            if as_json:
-                screen.json(finding.as_dict())
-            else:
-                typer.echo(f"  {'ok ' if finding.ok else 'BAD'} {finding.name:<14} {finding.found}")
-                if not finding.ok:
-                    typer.echo(f"      {finding.fix}")
+        screen.examined(findings)
         if not all(finding.ok for finding in findings):
             raise typer.Exit(3)
 
@@ -242,19 +254,7 @@ def demo() -> None:
     from importlib.resources import files
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    sample = files("attune") / "samples" / "reviews.csv"
-    train(str(sample))
-
-
-def _fitted(screen: Screen, ready: Any, budget: str) -> Any:
-    """The plan that fits into the budget."""
-    from attune import forecast
-
-    fitting, told = forecast.within(ready, forecast.seconds_of(budget))
-    if fitting is not ready:
-        screen.fitted(f"  budget    {budget}: train.epochs={fitting.recipe.train.epochs:g} is what fits")
-    screen.taken(told)
-    return fitting
+    train(str(files("attune") / "samples" / "reviews.csv"))
 
 
 def _follow(screen: Screen, events: Iterator[Any], name: str, shown: Sequence[str]) -> None:

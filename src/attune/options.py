@@ -34,6 +34,8 @@ Precision = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps; auto: the CPU.")]
+Host = Annotated[str, typer.Option(help="The address to listen to; 0.0.0.0: all of this machine's.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")]
 Answers = Annotated[
     str, typer.Option("-o", "--out", help="A .csv, .jsonl or .parquet file; else JSON lines.")
 ]

@@ -18,6 +18,7 @@ from attune.spoken import clock, evaluated, planned, stepped, taken
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from attune.diagnosis import Finding
     from attune.forecast import Forecast
     from attune.prepare import Prepared
     from attune.rundir import RunDir
@@ -43,6 +44,18 @@ class Screen:
             self.json({"error": type(error).__name__, "exit_code": error.exit_code, "problems": problems})
         else:
             self.err.print(f"attune: {error}", style="red", markup=False)
+
+    def examined(self, findings: Sequence[Finding]) -> None:
+        """What the doctor found."""
+        for finding in findings:
+            if self.as_json:
+                self.json(finding.as_dict())
+                continue
+            self.out.print(
+                f"  {'ok ' if finding.ok else 'BAD'} {finding.name:<14} {finding.found}", markup=False
+            )
+            if not finding.ok:
+                self.out.print(f"      {finding.fix}", markup=False)
 
     def say(self, text: str = "", style: str | None = None) -> None:
         """A line for people."""
@@ -110,6 +123,12 @@ class Screen:
             self.say(f"  {name:<12} {time:>10} {memory:>13}  {ready.trained.sentence}")
             if self.as_json:
                 self.json({**told.as_dict(), "event": "method", "name": name})
+
+    def within(self, ready: Prepared, told: Forecast, budget: str) -> None:
+        """What a training will take, and the epochs that a budget leaves of it where it cuts some."""
+        if budget:
+            self.fitted(f"  budget    {budget}: train.epochs={ready.recipe.train.epochs:g} is what fits")
+        self.taken(told)
 
     def taken(self, told: Forecast) -> None:
         """How long a training will take."""

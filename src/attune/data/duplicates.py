@@ -38,7 +38,7 @@ PLAIN = _Plain()
 
 
 def normalised(text: str) -> str:
-    """The letters, vowel signs and digits of a text, folded, single blanks between; empty for a text of signs only."""
+    """The letters, vowel signs and digits of a text, folded, single blanks between; empty where it has none."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().translate(PLAIN).split())
 
 

@@ -1,0 +1,189 @@
+"""The HTTP face of a run.
+
+    GET  /         a page to try the model on
+    GET  /info     what the model is, what it reads, how good it was on its test rows
+    GET  /health   whether it answers, and how much waits
+    POST /predict  {"inputs": [...]} -> {"answers": [...]}, each as `attune predict` writes it
+
+Texts are neither stored nor logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from importlib.resources import files
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from attune import machine
+from attune.errors import AttuneError, DataError, Problem
+from attune.metrics.scales import scale
+from attune.predictor import Predictor
+from attune.rundir import RunDir
+from attune.serve.batches import MOST, Batches, Busy
+
+MOST_BYTES = 2**20  # of a request
+PAGE = {
+    "/": ("page.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+}
+GUARDS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Refused(Exception):
+    """A request that is not answered: the status and the problem."""
+
+    def __init__(self, status: int, what: str, found: str = "", fix: str = "") -> None:
+        self.status, self.problem = status, Problem("request", what, found, fix)
+
+
+def made(predictor: Predictor, run: RunDir, hosts: list[str]) -> Starlette:
+    """The application; `hosts` are the names under which it may be asked (`*`: any).
+
+    The names matter on a laptop: a page of the web could otherwise ask it, under a name of its own that points here.
+    """
+    batches = Batches(predictor.predict)
+
+    @contextlib.asynccontextmanager
+    async def answering(_: Starlette) -> AsyncIterator[None]:
+        work = asyncio.create_task(batches.run())
+        try:
+            yield
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def predict(request: Request) -> Response:
+        inputs = inputs_of(await body_of(request))
+        answers = await batches.of(inputs)
+        return _json({"answers": [asdict(answer) for answer in answers]})
+
+    async def health(_: Request) -> Response:
+        waiting = sum(len(each.inputs) for each in batches.waiting)
+        return _json({"status": "ok", "waiting": waiting, "answered": batches.answered})
+
+    told = info(predictor, run)
+
+    async def tell(_: Request) -> Response:
+        return _json(told)
+
+    return Starlette(
+        routes=[
+            *(Route(path, _file(*held)) for path, held in PAGE.items()),
+            Route("/info", tell),
+            Route("/health", health),
+            Route("/predict", predict, methods=["POST"]),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
+        exception_handlers={AttuneError: _mistaken, Refused: _refused, Busy: _busy, Exception: _failed},
+        lifespan=answering,
+    )
+
+
+async def body_of(request: Request) -> Any:
+    """The JSON of a request.
+
+    Raises:
+        Refused: for a body that is too long, or none of JSON.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        found = request.headers.get("content-type", "none")
+        raise Refused(415, "the body has to be JSON", found, "Send Content-Type: application/json")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            what = f"the body is longer than {MOST_BYTES:,} bytes"
+            raise Refused(413, what, fix="Send fewer inputs at a time, or use `attune predict` for a file")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, "the body is no JSON", str(error)[:80], 'Send {"inputs": ["a text"]}') from error
+
+
+def inputs_of(body: Any) -> list[Any]:
+    """The inputs of a request: a list of them, or a single one.
+
+    Raises:
+        Refused: for a body without inputs, or with too many.
+    """
+    inputs = body.get("inputs") if isinstance(body, dict) else None
+    if isinstance(inputs, str | dict):
+        inputs = [inputs]
+    if not isinstance(inputs, list) or not inputs:
+        found = ", ".join(map(str, body))[:60] if isinstance(body, dict) else type(body).__name__
+        raise Refused(400, "there are no inputs", found, 'Send {"inputs": ["a text", "another"]}')
+    if len(inputs) > MOST:
+        what = f"more than {MOST:,} inputs at a time"
+        raise Refused(413, what, f"{len(inputs):,}", "Send them in several requests")
+    return inputs
+
+
+def info(predictor: Predictor, run: RunDir) -> dict[str, Any]:
+    """What the model is, as JSON."""
+    task = predictor.task
+    metrics, data = run.read("metrics.json", {}), run.read("data.json", {})
+    return {
+        "run": run.path.name,
+        "attune": machine.version(),
+        "task": task.name,
+        "reads": predictor.names,
+        "labels": list(task.labels),
+        "metric": task.main_metric,
+        "metric_name": scale(task.main_metric).words,
+        "test": metrics.get("test", {}).get(task.main_metric),
+        "train_rows": data.get("splits", {}).get("train", {}).get("rows"),
+    }
+
+
+def _file(name: str, kind: str) -> Any:
+    content = (files("attune.serve") / name).read_bytes()
+
+    async def send(_: Request) -> Response:
+        return Response(content, media_type=kind, headers=GUARDS)
+
+    return send
+
+
+def _json(value: Any, status: int = 200, **headers: str) -> Response:
+    return JSONResponse(value, status, headers={**GUARDS, **headers})
+
+
+async def _mistaken(_: Request, error: Exception) -> Response:
+    assert isinstance(error, AttuneError)
+    status = 422 if isinstance(error, DataError) else 500
+    return _json({"problems": [problem.as_dict() for problem in error.problems]}, status)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return _json({"problems": [error.problem.as_dict()]}, error.status)
+
+
+async def _busy(_: Request, error: Exception) -> Response:
+    problem = Problem("request", "too many inputs are waiting", fix="Ask again in a second")
+    return _json({"problems": [problem.as_dict()]}, 503, **{"Retry-After": "1"})
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    problem = Problem(
+        "server", "the model could not answer", type(error).__name__, "Look at the server's terminal"
+    )
+    return _json({"problems": [problem.as_dict()]}, 500)
