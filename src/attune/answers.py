@@ -112,8 +112,8 @@ def _piped(name: str, opened: Callable[[], Predictor]) -> Iterator[Row]:
     """Answers each line as it comes; an object's cells are named by role, or as in the run's own file."""
     predictor = opened()
     for number, line in enumerate(sys.stdin, start=1):
-        text = line.rstrip("\n")
-        given: Any = json.loads(text) if text.startswith("{") and _is_object(text) else text
+        text = (line.removeprefix("\ufeff") if number == 1 else line).rstrip("\n")
+        given: Any = json.loads(text) if text.lstrip().startswith("{") and _is_object(text) else text
         try:
             yield {}, asdict(predictor.predict([given])[0])
         except DataError as error:

@@ -33,6 +33,7 @@ SUFFIXES = (
 )
 CONLLU = ("id", "tokens", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 COMMENT = re.compile(r"#\s*(sent_id|text|newdoc|newpar|global|id|doc|source|meta)\b")
+BLANKS = re.compile(r"[ \t\r]+")
 INDEX = re.compile(r"\d+")
 MADE = re.compile(r"\d+[-.]\d+")  # the number of a multi-word token, or of a word that is not there
 DOCUMENT = "-DOCSTART-"
@@ -118,36 +119,56 @@ def _blocks(text: str, tabs: bool) -> Iterator[_Block]:
     raw: list[tuple[int, str]] = []
     document = 0
     lines = text.split("\n")
-    widths = Counter(len(_fields(line, tabs)) for line in lines[:FIRST] if line.strip())
-    width = widths.most_common(1)[0][0] if widths else 0
-    numbered = _numbered(lines, tabs)
+    usual = _Usual.of(lines, tabs)
     for number, line in enumerate((*lines, ""), 1):
         if NEW_DOCUMENT.match(line.lstrip()) and not raw:
             document += 1
         if line.strip() and not line.lstrip().startswith(DOCUMENT):
             raw.append((number, line))
         elif raw:
-            made = _block(raw, width, tabs=tabs, numbered=numbered)
+            made = _block(raw, usual, tabs=tabs)
             made.document = document
             yield made
             raw = []
 
 
-def _block(raw: Sequence[tuple[int, str]], width: int, *, tabs: bool, numbered: bool) -> _Block:
+@dataclass(frozen=True)
+class _Usual:
+    """How lines of words look, by which comments are told from them."""
+
+    width: int
+    numbered: bool
+    last: frozenset[str]  # what stands in the last column more than once
+
+    @classmethod
+    def of(cls, lines: Sequence[str], tabs: bool) -> _Usual:
+        rows = [_fields(line, tabs) for line in lines[:FIRST] if line.strip()]
+        width = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+        last = Counter(row[-1] for row in rows if len(row) == width)
+        return cls(width, _numbered(lines, tabs), frozenset(tag for tag, times in last.items() if times > 1))
+
+    def is_comment(self, line: str, fields: Sequence[str]) -> bool:
+        """Whether a line that begins with # and opens a sentence is none of its words: `#meta` may be a hashtag."""
+        if len(fields) != self.width or (self.numbered and not INDEX.match(fields[0])):
+            return True
+        return bool(COMMENT.match(line)) and (self.width < 2 or fields[-1] not in self.last)
+
+
+def _block(raw: Sequence[tuple[int, str]], usual: _Usual, *, tabs: bool) -> _Block:
     made = _Block()
     for number, line in raw:
         fields = _fields(line, tabs)
-        if line.startswith("#") and not made.fields:
-            other = len(fields) != width or (numbered and not INDEX.match(fields[0]))
-            if other or COMMENT.match(line):
-                continue
+        if line.startswith("#") and not made.fields and usual.is_comment(line, fields):
+            continue
         made.fields.append(fields)
         made.lines.append(number)
     return made
 
 
 def _fields(line: str, tabs: bool) -> list[str]:
-    return line.rstrip("\r").split("\t") if tabs else line.split()
+    if tabs:
+        return line.rstrip("\r").split("\t")
+    return [part for part in BLANKS.split(line) if part]  # a no-break space is part of a word
 
 
 def _numbered(lines: Sequence[str], tabs: bool) -> bool:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
-from attune.data.looks import known_name
+from attune.data.looks import known_name, telling_name
 from attune.data.problems import count, listed, shown, some
 from attune.data.table import Content
 from attune.errors import DataError, Problem
@@ -145,7 +145,8 @@ def _is_header(rows: list[list[str]]) -> bool:
     first = rows[0]
     below = [row for row in rows[1:] if row != first]
     again = [any(len(row) > i and row[i] == cell for row in below) for i, cell in enumerate(first)]
-    if any(known_name(cell) and not twice for cell, twice in zip(first, again, strict=True)):
+    named = [cell for cell, twice in zip(first, again, strict=True) if known_name(cell) and not twice]
+    if any(map(telling_name, named)) or (named and not any(again)):
         return True
     if any(len(cell) > LONGEST_NAME or NUMBER.fullmatch(cell.strip()) for cell in first):
         return False
@@ -162,7 +163,8 @@ def _names(found: Rows, name: str, notes: list[str]) -> tuple[str, ...]:
         raise DataError(Problem(f"{name}:{found.lines[0]}", what, ", ".join(names), fix))
     if names != tuple(found.rows[0]):
         notes.append(f"{name}: blanks around the names of columns are left out.")
-    if not any(map(known_name, names)):
+    below = {cell for row in found.rows[1:] for cell in row}
+    if not any(map(known_name, names)) or any(cell in below for cell in found.rows[0] if cell.strip()):
         notes.append(f"{name}: the first line is read as the names of the columns, {some(names)}.")
     numbered = tuple(cell or _unused(i, names) for i, cell in enumerate(names, 1))
     unnamed = [new for new, old in zip(numbered, names, strict=True) if not old]

@@ -60,6 +60,12 @@ def group_near_duplicates(texts: Sequence[str]) -> np.ndarray:
     return renumbered(roots[first]) if len(first) else first
 
 
+def numbered(names: Sequence[str]) -> np.ndarray:
+    """A number for each name, [N] int64, the same for the same; memory does not grow with the longest."""
+    numbers: dict[str, int] = {}
+    return np.fromiter((numbers.setdefault(name, len(numbers)) for name in names), np.int64, len(names))
+
+
 def tied_together(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """[N] the groups of rows that share a group in either of two groupings [N], directly or through others."""
     parents = list(range(int(other.max(initial=-1)) + 1))

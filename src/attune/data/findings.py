@@ -139,10 +139,10 @@ def leaks(tables: dict[str, Table], roles: Roles) -> list[Finding]:
     """
     if len(tables) < 2:
         return []
-    of_row = (lambda table: table.column("pair")) if roles.task == "qa" else texts
+    of_row = (lambda table: table.column("pair")) if roles.task == "qa" else _in_any_order
     groups = group_near_duplicates([text for table in tables.values() for text in of_row(table)])
     parts = np.split(groups, np.cumsum([len(table) for table in tables.values()])[:-1])
-    findings: list[Finding] = []
+    findings = _halves(tables, parts) if "pair" in tables["train"].columns and roles.task != "qa" else []
     seen: dict[int, str] = {}  # where each group stood first
     earlier: list[str] = []
     for (split, table), part in zip(tables.items(), parts, strict=True):
@@ -159,6 +159,35 @@ def leaks(tables: dict[str, Table], roles: Roles) -> list[Finding]:
             seen.setdefault(group, table.place(row))
         earlier.append(split)
     return findings
+
+
+def _halves(tables: dict[str, Table], whole: Sequence[np.ndarray]) -> list[Finding]:
+    """Pairs of valid and test of which one text stands in train, with another one beside it there.
+
+    Args:
+        tables: by split.
+        whole: of each split the groups of its rows as pairs, [N].
+    """
+    held = [text for table in tables.values() for name in ("text", "pair") for text in table.column(name)]
+    ends = np.cumsum([2 * len(table) for table in tables.values()])[:-1]
+    texts_of = [part.reshape(2, -1).T for part in np.split(group_near_duplicates(held), ends)]
+    known, pairs = np.unique(texts_of[0]), np.unique(whole[0])
+    found = []
+    for split, table, both, part in list(zip(tables, tables.values(), texts_of, whole, strict=True))[1:]:
+        rows = np.flatnonzero(np.isin(both, known).any(1) & ~np.isin(part, pairs))
+        if len(rows):
+            what = f"{count(len(rows), 'pair')} of {split} ({len(rows) / len(table):.1%}) share a text with train, "
+            found.append(
+                Finding("shared_texts", "note", what + "in another pair there.", places(table, rows[:SHOWN]))
+            )
+    return found
+
+
+def _in_any_order(table: Table) -> list[str]:
+    """What each row says, the same for a pair and for the same two texts the other way round."""
+    return [
+        "\n".join(sorted(text.split("\n", 1))) if "pair" in table.columns else text for text in texts(table)
+    ]
 
 
 def left_out(check: str, table: Table, *, rows: list[int], why: str) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from attune.errors import DataError, Problem, nearest
 
 NAMES = ("labels", "classes", "mapping", "label_names", "class_names")  # of lists of the names of labels
 MOST_NAMES = 2000
+NUMBERED = re.compile(r"(\d+)[\t ,:;=]+(.+)")  # a line of such a list with the number of the label
 SAMPLE = 1 << 16  # bytes from which a file of unknown suffix is recognised
 
 
@@ -70,16 +72,29 @@ def names_beside(path: Path) -> tuple[str, ...]:
         listed = path.parent / f"{name}.txt"
         if listed.is_file() and listed != path:
             try:
-                lines = listed.read_text(encoding="utf-8").split("\n")
+                lines = listed.read_text(encoding="utf-8-sig").split("\n")
             except (OSError, UnicodeDecodeError):
                 continue
             held = [line.strip() for line in lines if line.strip()]
-            parted = [line.split("\t") for line in held]
-            if all(len(p) == 2 and p[0] == str(at) for at, p in enumerate(parted)):
-                held = [part[1] for part in parted]
+            held = _by_number(held)
             if 1 < len(held) <= MOST_NAMES and len(set(held)) == len(held):
                 return tuple(held)
     return ()
+
+
+def _by_number(lines: list[str]) -> list[str]:
+    """The names of a list whose lines begin with their numbers, in any order; the lines themselves where none do.
+
+    Counted from 1 there is an empty name first; a list of which only some lines have a number names nothing.
+    """
+    found = [NUMBERED.fullmatch(line) for line in lines]
+    if not any(found):
+        return lines
+    named = {int(each[1]): each[2] for each in found if each}
+    first = min(named)
+    if len(named) < len(lines) or first > 1 or max(named) - first + 1 > len(named):
+        return [] if "\t" in "".join(lines) else lines
+    return [""] * first + [named[number] for number in sorted(named)]
 
 
 def _odd(path: Path) -> bool:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attune.data.looks import NUMBER, Look, is_missing, label_name
+from attune.data.cells import decoded
+from attune.data.looks import COMMA, NUMBER, Look, is_missing, label_name
 from attune.data.problems import listed, shown
-from attune.data.schemas import decoded
 from attune.data.table import Table
 from attune.errors import DataError, Problem
 
 SEPARATORS = ",|#;"
 COMBINED = 3  # values made of other values, from which on a cell seems to hold several labels
+LARGEST = 1e15  # of numbers to learn; what lies beyond has no digits left to tell two of them apart
 TRUTH = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 
@@ -52,8 +53,9 @@ def classes(cells: Sequence[Any], known: Mapping[str, str]) -> list[Any]:
 
 
 def _class(cell: Any, known: Mapping[str, str]) -> Any:
-    if isinstance(cell, list) and len(cell) == 1:
-        cell = cell[0]
+    held = decoded(cell)
+    if isinstance(held, list) and len(held) == 1 and isinstance(held[0], (str, int, float)):
+        cell = held[0]
     if is_missing(cell):
         return None
     if isinstance(cell, (str, int, float)):
@@ -110,7 +112,9 @@ def marks(table: Table, columns: Sequence[str]) -> list[list[str] | None]:
 def refuse_odd_numbers(table: Table, column: str) -> None:
     """Raises for the cells of a column that are no numbers, by their places, where most are some."""
     cells = [cell for cell in table.column(column) if not is_missing(cell)]
-    if sum(bool(NUMBER.fullmatch(str(cell).strip())) for cell in cells) * 2 > len(cells):
+    if sum(bool(NUMBER.fullmatch(str(cell)) or COMMA.fullmatch(str(cell))) for cell in cells) * 2 > len(
+        cells
+    ):
         numbers(table, column)
 
 
@@ -119,14 +123,17 @@ def numbers(table: Table, column: str) -> list[float | None]:
     made: list[float | None] = []
     problems = []
     for row, cell in enumerate(table.column(column)):
+        if isinstance(cell, str) and COMMA.fullmatch(cell):
+            cell = cell.replace(",", ".")
         written = isinstance(cell, str) and NUMBER.fullmatch(cell)
         number = float(cell) if written or isinstance(cell, (int, float)) else float("nan")
         if is_missing(cell):
             made.append(None)
-        elif abs(number) < float("inf"):
+        elif abs(number) < LARGEST:
             made.append(number)
         else:
-            fix = "Write a number such as 3.5."
+            large = abs(number) >= LARGEST
+            fix = f"Write a number below {LARGEST:g}." if large else "Write a number such as 3.5."
             problems.append(Problem(table.place(row), f"no number in {column!r}", shown(cell), fix))
     if problems:
         raise DataError(*listed(problems))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from attune.data.cells import decoded
 
 # fmt: off
 TEXT_NAMES = [  # the likelier first
@@ -58,6 +60,8 @@ NUMBER_NAMES = [
 MOST_LABEL_WORDS = 6  # mean words of a cell; a column with more holds text
 MOST_LABELS = 1000
 MOST_FRACTIONS = 20  # a column with more different fractions holds measurements
+COMMA = re.compile(r"\s*[-+]?\d+(,\d+)?\s*")  # a number with a decimal comma
+HALVES = {"0", "00", "5", "50", "25", "75"}  # what stands behind the comma of marks and stars
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 
 
@@ -109,6 +113,8 @@ def look(name: str, cells: Iterable[Any]) -> Look:
     """The look of a column."""
     held = list(cells)
     filled = [cell for cell in held if not is_missing(cell)]
+    if filled and all(map(_plain_list, parsed := [decoded(cell) for cell in filled])):
+        filled = parsed
     lists = any(isinstance(cell, list) for cell in filled) and all(map(_plain_list, filled))
     parts = [part for cell in filled for part in cell] if lists else filled
     counts = Counter(map(label_name, parts))
@@ -124,6 +130,25 @@ def look(name: str, cells: Iterable[Any]) -> Look:
         single=lists and all(len(cell) == 1 for cell in filled),
         fractions=sum(not float(value).is_integer() for value in counts) if numbers else 0,
     )
+
+
+def with_points(column: Look) -> Look:
+    """The same column with its decimal commas as points, where that is what they are.
+
+    `2,5` may also be two labels. It is a number where the column is called like one, where what stands behind the
+    commas is what marks and stars have there, and where it could be no list, as in `3,05`.
+    """
+    values = [value for value in column.counts if "," in value]
+    if not values or not all(map(COMMA.fullmatch, column.counts)):
+        return column
+    behind = {value.strip().partition(",")[2] for value in values}
+    odd = any(len(part) > 1 and part[0] == "0" for part in behind)
+    apart = any(part not in column.counts for value in values for part in value.strip().split(","))
+    if not (rank(column.name, NUMBER_NAMES) >= 0 or behind <= HALVES or odd or apart):
+        return column
+    counts = Counter({value.replace(",", "."): times for value, times in column.counts.items()})
+    fractions = sum(not float(value).is_integer() for value in counts)
+    return replace(column, counts=counts, fractions=fractions)
 
 
 def _plain_list(cell: Any) -> bool:
@@ -150,6 +175,11 @@ def plain(name: str) -> str:
 def known_name(name: str) -> bool:
     """True for a name that columns of texts or labels, or the columns beside them, often have."""
     return plain(name) in KNOWN_NAMES
+
+
+def telling_name(name: str) -> bool:
+    """True for a name that hardly ever is a cell: of texts and labels; `time` and `name` may well be one."""
+    return known_name(name) and plain(name) not in BESIDE_NAMES
 
 
 def rank(name: str, known: Sequence[str]) -> int:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from attune.data.cells import decoded
 from attune.data.columns import Roles
 from attune.data.looks import is_missing
 from attune.data.problems import SHOWN, count, listed, shown
-from attune.data.schemas import decoded
 from attune.data.table import Finding, Table
 from attune.errors import DataError, Problem
 
@@ -30,7 +30,8 @@ def canonical(table: Table, roles: Roles, *, labelled: bool) -> Table:
     """
     cells: dict[str, list[Any]] = {"text": table.column(roles.text), "pair": table.column(roles.pair)}
     if roles.group in table.columns:
-        cells["group"] = [str(name) for name in table.column(roles.group)]
+        named = zip(table.column(roles.group), cells["pair"], strict=True)
+        cells["group"] = [str(context if is_missing(name) else name) for name, context in named]
     if not labelled or roles.labels[0] not in table.columns:
         return replace(table, columns=tuple(cells), cells=cells)
     found = _Answers(table, empty=all(map(is_missing, table.column(roles.labels[0]))))
@@ -140,9 +141,15 @@ def _given(cell: Any) -> list[tuple[str, int | None]] | None:
         pairs = [(each.get("text"), each.get("answer_start", each.get("start"))) for each in held]
     else:
         return None
-    if not all(isinstance(text, str) and (start is None or isinstance(start, int)) for text, start in pairs):
+    whole = [(text, _whole(start)) for text, start in pairs]
+    if not all(isinstance(text, str) and (start is None or isinstance(start, int)) for text, start in whole):
         return None
-    return [(text, start) for text, start in pairs if text.strip()]
+    return [(text, start) for text, start in whole if text.strip()]
+
+
+def _whole(start: Any) -> Any:
+    """72.0 as 72: a table with an empty cell in the column makes all of it fractions."""
+    return int(start) if isinstance(start, float) and start.is_integer() else start
 
 
 def _place(context: str, text: str, start: int | None) -> Answer | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from attune.data import columnar, folders, linefiles, splitnames
 from attune.data.encoding import decode
 from attune.data.formats import FOREIGN, READABLE, parts
+from attune.data.looks import plain
 from attune.data.problems import some
 from attune.data.table import Content, Table
 from attune.errors import DataError, Problem, nearest
@@ -73,6 +74,8 @@ def read_splits(
             problems += error.problems
     if problems:
         raise DataError(*problems)
+    if list(tables) == ["train"]:
+        tables = _by_column(tables["train"])
     return {split: tables[split] for split in ("train", "valid", "test") if split in tables}
 
 
@@ -162,3 +165,22 @@ def _by_split(held: dict[str, Table], source: str) -> dict[str, Table]:
         note = f"{source}: not used are the splits {some(unused)}."
         tables["train"] = replace(tables["train"], notes=(*tables["train"].notes, note))
     return tables
+
+
+def _by_column(table: Table) -> dict[str, Table]:
+    """The splits of a table in which every row says which one it is of; the table as train where it does not."""
+    column = next((name for name in table.columns if plain(name) == "split"), "")
+    said = [splitnames.SPLITS.get(str(cell).strip().lower(), "") for cell in table.cells.get(column, [])]
+    parts = [part for part in ("train", "valid", "test") if part in said]
+    if "" in said or len(parts) < 2 or parts[0] != "train":
+        return {"train": table}
+    cells = {name: held for name, held in table.cells.items() if name != column}
+    rest = replace(table, columns=tuple(cells), cells=cells)
+    rows = {part: [row for row, each in enumerate(said) if each == part] for part in parts}
+    told = ", ".join(f"{len(rows[part]):,} {part}" for part in parts)
+    note = f"{table.name}: its column {column!r} says which rows are of which split ({told})."
+    made: dict[str, Table] = {
+        part: replace(rest.take(rows[part]), path=f"{table.path}:{part}", notes=()) for part in parts
+    }
+    made["train"] = replace(made["train"], notes=(*table.notes, note))
+    return made

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
 from attune.data import foreign, labels, schemas
 from attune.data.columns import Asked, Choice, Roles, choose_label, choose_pair, choose_text
-from attune.data.looks import LABEL_NAMES, MOST_FRACTIONS, NUMBER_NAMES, Look, look, rank
+from attune.data.looks import LABEL_NAMES, MOST_FRACTIONS, NUMBER_NAMES, Look, look, rank, with_points
 from attune.data.problems import count, shown, some
 from attune.data.table import Table
 from attune.errors import DataError, Problem, RecipeError, nearest
@@ -21,6 +22,7 @@ NEEDED = {
     "tagging": "words with one tag each, or texts with spans: --text COLUMN --label COLUMN",
     "similarity": "two texts in each row: --text COLUMN --pair COLUMN",
 }
+STEP_NAMES = [*NUMBER_NAMES, "stars"]  # of numbers whose order means something, also where they are few
 FEWEST_MARKS = 3  # columns of 0 and 1 from which on they are labels without being named
 
 
@@ -61,6 +63,8 @@ def infer(
 def _labelled(table: Table, asked: Asked) -> Roles:
     """The roles of texts, or pairs of texts, with labels or numbers."""
     looks = {name: look(name, table.column(name)) for name in table.columns}
+    if asked.task != "multilabel":
+        looks = {name: with_points(held) for name, held in looks.items()}
     given = asked.of(table.columns)
     text, pair = _texts([held for name, held in looks.items() if name not in given], asked)
     candidates = [held for name, held in looks.items() if name not in (text.column, pair)]
@@ -136,7 +140,11 @@ def _why(label: Look, task: str, sign: str) -> str:
         parts = {part.strip() for value in label.counts for part in value.split(sign)}
         return f"label: {label.name!r} ({count(len(parts), 'label')}, joined by {sign!r})"
     noun = "label" if task == "multilabel" else "value"
-    return f"label: {label.name!r} ({count(len(label.counts), noun)}: {label.shown()})"
+    steps = task == "classification" and label.numbers and rank(label.name, STEP_NAMES) >= 0
+    ordered = (
+        "; learned as unordered: --task regression learns numbers" if steps and len(label.counts) > 2 else ""
+    )
+    return f"label: {label.name!r} ({count(len(label.counts), noun)}: {label.shown()}{ordered})"
 
 
 def _check_names(table: Table, asked: Asked) -> None:
@@ -197,10 +205,11 @@ def _undecided(table: Table, text: Choice, label: Choice, pair: str) -> Problem:
         f"{role}: {choice.say}" for role, choice in (("text", text), ("label", label)) if not choice.column
     ]
     what = f"it cannot be told which column is the {' and which the '.join(w.split(':')[0] for w in why)}"
-    told, beside = text.column or "COLUMN", f" --pair {pair}" if pair else ""
+    told, second = text.column or "COLUMN", pair
     if len(text.between) == 2 and not pair:
-        told, beside = text.between[0], f" --pair {text.between[1]}"
-    fix = f"Say it: --text {told}{beside} --label {label.column or 'COLUMN'} ({'; '.join(why)})"
+        told, second = sorted(text.between, key=table.columns.index)
+    words = ["--text", told, *(["--pair", second] if second else []), "--label", label.column or "COLUMN"]
+    fix = f"Say it: {shlex.join(words)} ({'; '.join(why)})"
     if pair and not label.column:
         fix += "; or task.name=similarity, if the two texts of each row are alike"
     return Problem(table.path, what, f"the columns {some(table.columns, 20)}", fix)

@@ -6,12 +6,12 @@ unless the user named the columns or the task.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from attune.data import spans
+from attune.data.cells import decoded
 from attune.data.columns import Asked, Roles, choose_pair, choose_text, joined_name
 from attune.data.looks import is_missing, look
 from attune.data.problems import count, some
@@ -129,16 +129,6 @@ def _numbers(table: Table, column: str) -> bool:
 def sample(table: Table, column: str) -> list[Any]:
     """The first cells of a column that hold something."""
     return list(islice((cell for cell in table.column(column) if not is_missing(cell)), SAMPLE))
-
-
-def decoded(cell: Any) -> Any:
-    """A cell's value, also where it is a list or an object written as JSON."""
-    if isinstance(cell, str) and cell.strip()[:1] in ("[", "{"):
-        try:
-            return json.loads(cell)
-        except json.JSONDecodeError:
-            return cell
-    return cell
 
 
 def answer_texts(cell: Any) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from attune.data.cells import decoded
 from attune.data.problems import SHOWN, count, listed
 from attune.data.table import Finding, Table
 from attune.data.tags import Span
@@ -62,12 +62,8 @@ class Flaws:
 
 
 def marked(cell: Any) -> list[Marked] | None:
-    """The spans of a cell: objects or lists of begin, end and type, also as JSON; None where it holds others."""
-    if isinstance(cell, str) and cell.strip()[:1] in ("[", "{"):
-        try:
-            cell = json.loads(cell)
-        except json.JSONDecodeError:
-            return None
+    """The spans of a cell: objects or lists of begin, end and type, also as text; None where it holds others."""
+    cell = decoded(cell)
     if isinstance(cell, Mapping) and isinstance(cell.get("entities"), list):
         cell = cell["entities"]
     if not isinstance(cell, (list, tuple)):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attune.data import classes
-from attune.data.duplicates import group_near_duplicates, normalised, renumbered, tied_together
+from attune.data.duplicates import group_near_duplicates, normalised, numbered, renumbered, tied_together
 from attune.data.findings import texts
 from attune.data.table import Table
 
@@ -28,18 +28,20 @@ def groups(table: Table, task: str = "") -> np.ndarray:
     more than MOST_TIED of all rows together.
     """
     if "group" in table.columns:
-        found = np.unique(table.column("group"), return_inverse=True)[1]
+        found = numbered(table.column("group"))
     else:
         found = group_near_duplicates(texts(table))
         if "pair" not in table.columns:
             return found
-    for name in (
-        ("pair",) if task == "qa" else ("text", "pair")
-    ):  # the same question may be asked of any context
-        if name in table.columns:
-            tied = tied_together(found, group_near_duplicates(table.column(name)))
-            most = max(np.bincount(found).max(initial=0), MOST_TIED * len(found), FEW)
-            found = tied if np.bincount(tied).max(initial=0) <= most else found
+    both = ("pair",) if task == "qa" else ("text", "pair")  # a question may be asked of any context
+    shared = [name for name in both if name in table.columns]
+    alike = group_near_duplicates([text for name in shared for text in table.column(name)])
+    columns = np.split(alike, len(shared))
+    # whichever of a row's texts it is; where that ties too many, a first text with first ones, a second with second
+    for others in (columns, *([column] for column in columns)):
+        tied = tied_together(np.tile(found, len(others)), np.concatenate(others))[: len(found)]
+        most = max(np.bincount(found).max(initial=0), MOST_TIED * len(found), FEW)
+        found = tied if np.bincount(tied).max(initial=0) <= most else found
     return renumbered(found) if len(found) else found
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from attune.data import spans, tags
+from attune.data.cells import decoded
 from attune.data.columns import Roles
 from attune.data.looks import is_missing
 from attune.data.problems import count, listed, shown, some
@@ -146,12 +146,8 @@ def parted(text: str) -> list[tuple[int, int]]:
 
 
 def _list(cell: Any) -> list[Any] | None:
-    """The cell as a list of plain values, also where it is written as JSON; None where it is no such list."""
-    if isinstance(cell, str) and cell.startswith("[") and cell.rstrip().endswith("]"):
-        try:
-            cell = json.loads(cell)
-        except json.JSONDecodeError:
-            return None
+    """The cell as a list of plain values, also where it is written as text; None where it is no such list."""
+    cell = decoded(cell)
     if isinstance(cell, (list, tuple)) and all(isinstance(each, (str, int)) for each in cell):
         return list(cell)
     return None

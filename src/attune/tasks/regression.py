@@ -38,7 +38,13 @@ class Options(base.Options):
 class Number:
     """The number for a text."""
 
-    label: float
+    label: float  # ordinal: int
+
+
+def _told_apart(edges: np.ndarray) -> list[str]:
+    """Numbers with as few digits as tell them apart."""
+    digits = next((n for n in range(3, 17) if len({f"{edge:.{n}g}" for edge in edges}) == len(edges)), 17)
+    return [f"{edge:.{digits}g}" for edge in edges]
 
 
 class Regression(base.Task[Options]):
@@ -79,7 +85,7 @@ class Regression(base.Task[Options]):
         """Rows in each of eight ranges of the training numbers; what lies outside counts with the nearest."""
         ends = (self.low, self.high) if self.high > self.low else (self.low - 0.5, self.low + 0.5)
         counted, edges = np.histogram(np.clip(gold, *ends), bins=8, range=ends)
-        names = [f"{low:.3g} to {high:.3g}" for low, high in itertools.pairwise(edges)]
+        names = [f"{low} to {high}" for low, high in itertools.pairwise(_told_apart(edges))]
         return {name: int(n) for name, n in zip(names, counted, strict=True)}
 
     def encode(self, rows: Table, encoder: TextEncoder, gold: np.ndarray | None = None) -> Features:
@@ -105,7 +111,8 @@ class Regression(base.Task[Options]):
 
     def answer(self, prediction: Any, row: dict[str, Any]) -> Number:
         """The number, rounded into the range where it is ordinal."""
-        return Number(round(float(self._rounded(np.asarray(prediction))), 6))
+        number = float(self._rounded(np.asarray(prediction)))
+        return Number(int(number) if self.options.ordinal else round(number, 6))
 
     def told(self, gold: Any, row: dict[str, Any]) -> float:
         """The number itself."""

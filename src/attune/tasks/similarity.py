@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from attune.data.duplicates import numbered
 from attune.data.table import Table
 from attune.errors import Problem, RecipeError
 from attune.metrics import numbers, retrieval
@@ -96,7 +97,7 @@ class Similarity(base.Task[Options]):
         if self.scored:
             return np.asarray(rows.column("label"), np.float64)
         both = [*rows.column("text"), *rows.column("pair")]
-        return np.unique(both, return_inverse=True)[1].reshape(2, -1).T.astype(np.float64)
+        return numbered(both).reshape(2, -1).T.astype(np.float64)
 
     def counts(self, gold: np.ndarray) -> dict[str, int]:
         """How many pairs there are."""
