@@ -32,7 +32,7 @@ def _agrees_after_storing(base, folder):
     model = load.backbone(base, "classification", ["no", "yes"], seed=1)
     model.model.eval()
     sequences = _stream(tokenizer)
-    load.store(model, tokenizer, folder)
+    load.store(model, tokenizer, folder, max_tokens=tiny.LIMIT)
     stored = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
     rows = [{"input_ids": sequence.tolist()} for sequence in sequences]
     inputs = transformers.AutoTokenizer.from_pretrained(folder).pad(rows, return_tensors="pt")
@@ -126,7 +126,7 @@ def test_a_text_that_spells_out_the_padding_token_gets_the_logits_of_transformer
 def test_a_head_of_other_labels_begins_anew_and_one_of_the_same_goes_on(checkpoints, family, tmp_path):
     names = ["bad", "good"]
     before = load.backbone(checkpoints(family), "classification", names, seed=1)
-    load.store(before, load.tokenizer(checkpoints(family)), tmp_path / "run")
+    load.store(before, load.tokenizer(checkpoints(family)), tmp_path / "run", max_tokens=tiny.LIMIT)
     base, held = str(tmp_path / "run"), before.model.state_dict()
 
     def changed(labels, **more):

@@ -97,7 +97,7 @@ def test_peft_loads_the_adapter_and_transformers_the_merged_model(checkpoints, t
         expected = model.classify(stream())
         plain = chosen.settled(model, tmp_path)
         torch.testing.assert_close(plain.classify(stream()), expected, atol=1e-5, rtol=1e-5)
-        load.store(plain, tiny.tokenizer(family), tmp_path / "model")
+        load.store(plain, tiny.tokenizer(family), tmp_path / "model", max_tokens=tiny.LIMIT)
         loader = transformers.AutoModelForSequenceClassification
         merged = loader.from_pretrained(tmp_path / "model").eval()
         torch.testing.assert_close(logits_of(merged, ended()), expected, atol=1e-5, rtol=1e-5)

@@ -11,7 +11,7 @@ import tiny
 import transformers
 
 import attune
-from attune import answers, rundir
+from attune import answers, recipe_file, rundir
 
 QUICK = ("train.epochs=2", "train.batch=16", "train.lr=3e-3")
 FILL = [word for word in tiny.WORDS if word not in ("good", "bad", "kettle")]
@@ -105,6 +105,28 @@ def _texts(folder, task, name):
         else {"text": "how was it", "pair": "it was bad"}
     )
     return _jsonl(folder / name, [row] * 3), row
+
+
+@pytest.mark.parametrize("family", ["gpt2", *tiny.each(("bert", "roberta", "qwen2", "t5"))])
+def test_two_texts_are_read_by_transformers_as_they_were_learned(checkpoints, tmp_path, family):
+    rows = [
+        {"text": " ".join(words), "pair": " ".join(words[:3]), "label": "yes" if "good" in words else "no"}
+        for words in _sentences(80)
+    ]
+    rows[5]["pair"] = " ".join(["so"] * 60)
+    file = _jsonl(tmp_path / "pairs.jsonl", rows)
+    run = attune.train(
+        file, *QUICK, out=tmp_path / "run", model=checkpoints(family), pair="pair", text="text"
+    )
+    asked = [{"text": row["text"], "pair": row["pair"]} for row in rows[:12]]
+    ours = attune.load(run.path).predict(asked)
+    plain = transformers.pipeline("text-classification", str(run.path / "model"), top_k=None)
+    learned = recipe_file.load(str(run.path / "recipe.yaml"))
+    assert plain.tokenizer.model_max_length == learned.model.max_tokens  # where texts were cut in training
+    for own, inputs in zip(ours, asked, strict=True):
+        (told,) = plain([{"text": inputs["text"], "text_pair": inputs["pair"]}], truncation="longest_first")
+        for each in told if isinstance(told, list) else [told]:
+            assert own.probabilities[each["label"]] == pytest.approx(each["score"], abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -182,8 +182,10 @@ def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> Iterator[
     run.write("task.json", ready.task.state())
     parity.keep(run, ready.task, model, ready.encoder, ready.rows.tables["test"])
     with files.whole_folder(run.model) as folder:
-        load.store(model, ready.tokenizer, folder)
-        ready.task.ship(folder, ready.recipe.model.max_tokens)
+        longest = ready.recipe.model.max_tokens
+        assert isinstance(longest, int)
+        load.store(model, ready.tokenizer, folder, max_tokens=longest)
+        ready.task.ship(folder, longest)
     yield "checking the stored model in a process of its own"
     parity.check(run)
     run.status(

@@ -176,10 +176,11 @@ def _halves(tables: dict[str, Table], whole: Sequence[np.ndarray]) -> list[Findi
     for split, table, both, part in list(zip(tables, tables.values(), texts_of, whole, strict=True))[1:]:
         rows = np.flatnonzero(np.isin(both, known).any(1) & ~np.isin(part, pairs))
         if len(rows):
-            what = f"{count(len(rows), 'pair')} of {split} ({len(rows) / len(table):.1%}) share a text with train, "
-            found.append(
-                Finding("shared_texts", "note", what + "in another pair there.", places(table, rows[:SHOWN]))
+            share = f"{count(len(rows), 'pair')} of {split} ({len(rows) / len(table):.1%})"
+            what = (
+                f"{share} {'shares' if len(rows) == 1 else 'share'} a text with train, in another pair there."
             )
+            found.append(Finding("shared_texts", "note", what, places(table, rows[:SHOWN])))
     return found
 
 

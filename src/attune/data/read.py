@@ -179,8 +179,6 @@ def _by_column(table: Table) -> dict[str, Table]:
     rows = {part: [row for row, each in enumerate(said) if each == part] for part in parts}
     told = ", ".join(f"{len(rows[part]):,} {part}" for part in parts)
     note = f"{table.name}: its column {column!r} says which rows are of which split ({told})."
-    made: dict[str, Table] = {
-        part: replace(rest.take(rows[part]), path=f"{table.path}:{part}", notes=()) for part in parts
-    }
+    made: dict[str, Table] = {part: replace(rest.take(rows[part]), notes=()) for part in parts}
     made["train"] = replace(made["train"], notes=(*table.notes, note))
     return made

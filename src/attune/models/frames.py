@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from tokenizers import processors
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ def single(tokenizer: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pair(tokenizer: Any) -> PairFrame:
-    """The special tokens around two texts; token types are 0 where the tokenizer has none."""
+    """The special tokens around two texts; token types are 0 where the tokenizer gives none."""
     first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", "b"))
-    encoded = tokenizer("a", "b", return_token_type_ids=True)
+    encoded = tokenizer("a", "b")
     framed, kinds = encoded["input_ids"], list(encoded.get("token_type_ids") or [0] * 99)
     a = _find(framed, first, 0)
     b = _find(framed, second, a + len(first))
@@ -53,6 +54,37 @@ def pair(tokenizer: Any) -> PairFrame:
         _ids(framed[after:]),
         tuple(int(kinds[place]) for place in places),  # type: ignore[arg-type]
     )
+
+
+def with_types(tokenizer: Any, wanted: bool) -> None:
+    """Lets a tokenizer give token types to whoever calls it, or not: GPT-2 would add them as words."""
+    names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+    names += ["token_type_ids"] if wanted else []
+    tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
+
+
+def part(tokenizer: Any) -> None:
+    """Lets a tokenizer whose template puts nothing between two texts (GPT-2, Qwen) put the end of a text there."""
+    inner, end = getattr(tokenizer, "backend_tokenizer", None), tokenizer.eos_token
+    prefix, suffix = (ids.tolist() for ids in single(tokenizer))
+    a, b = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", "b"))
+    if inner is None or end is None or tokenizer("a", "b")["input_ids"] != [*prefix, *a, *b, *suffix]:
+        return
+    before = inner.post_processor
+    special = {
+        tokenizer.convert_ids_to_tokens(token): token for token in (*prefix, *suffix, tokenizer.eos_token_id)
+    }
+    start, stop = (tokenizer.convert_ids_to_tokens(ids) for ids in (prefix, suffix))
+    template = processors.TemplateProcessing(
+        single=[*start, "$A", *stop],
+        pair=[*start, "$A", end, "$B:0", *stop],
+        special_tokens=list(special.items()),
+    )
+    framed = before is None or isinstance(before, processors.TemplateProcessing)
+    inner.post_processor = template if framed else processors.Sequence([before, template])
+    made = [tokenizer("a")["input_ids"], tokenizer("a", "b")["input_ids"]]
+    if made != [[*prefix, *a, *suffix], [*prefix, *a, tokenizer.eos_token_id, *b, *suffix]]:
+        inner.post_processor = before  # a template of another kind: attune parts the texts, others do not
 
 
 def _separator(tokenizer: Any) -> list[int]:

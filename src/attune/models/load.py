@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from attune.errors import AttuneError, MachineError, Problem, RecipeError, nearest
+from attune.models import frames
 from attune.models.backbone import Backbone
 from attune.models.families import FAMILIES, family
 from attune.models.families.encoders import Bert
@@ -121,10 +122,11 @@ def model_type(base: str) -> str:
 
 
 def tokenizer(base: str) -> Any:
-    """The tokenizer of a checkpoint, with a padding token.
+    """The tokenizer of a checkpoint, as it will be stored: whoever loads it cuts texts as attune does.
 
-    Language models often name none. attune computes no padding, but a stored model must say what padding is, or
-    others could not run it on batches; the token that ends a text is the usual choice.
+    Language models often name no padding token. attune computes no padding, but a stored model must say what padding
+    is, or others could not run it on batches; the token that ends a text is the usual choice. It also parts two texts
+    where the tokenizer puts nothing between them. Token types are given to the models that have a table for them.
     """
     from transformers import AutoTokenizer
 
@@ -135,6 +137,10 @@ def tokenizer(base: str) -> Any:
             named = _settings(base).pad_token_id
             usual = found.eos_token or found.unk_token
             found.pad_token = usual if usual and named is None else found.convert_ids_to_tokens(named or 0)
+        settings = _settings(base)
+        if settings.model_type in FAMILIES:
+            frames.with_types(found, (getattr(settings, "type_vocab_size", 0) or 0) > 1)
+        frames.part(found)
         return found
     except AttuneError:
         raise
@@ -261,10 +267,15 @@ def class_of(kind: str, head: str) -> Any:
     return getattr(transformers, name)
 
 
-def store(model: Backbone, tokens: Any, folder: Path) -> None:
-    """Writes model and tokenizer in transformers' own layout; the head's labels are in config.json."""
+def store(model: Backbone, tokens: Any, folder: Path, *, max_tokens: int) -> None:
+    """Writes model and tokenizer in transformers' own layout, so that others cut texts where this model learned to.
+
+    The head's labels are in config.json.
+    """
     model.model.save_pretrained(folder)
+    whole, tokens.model_max_length = tokens.model_max_length, max_tokens
     tokens.save_pretrained(folder)
+    tokens.model_max_length = whole
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config.pop("_name_or_path", None)

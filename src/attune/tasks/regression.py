@@ -25,6 +25,8 @@ from attune.models.tokens import TextEncoder
 from attune.tasks import base, texts
 from attune.tasks.features import Batch, Features
 
+FARTHEST = 1e4  # spreads between the mean and zero: beyond, float32 loses the third digit of a spread
+
 
 class Options(base.Options):
     """What only regression knows."""
@@ -129,9 +131,9 @@ class Regression(base.Task[Options]):
         self.mean, self.scale, self.low, self.high = (state[n] for n in ("mean", "scale", "low", "high"))
 
     def finish(self, model: Backbone) -> None:
-        """Folds the numbers' own scale into the head's last layer, where that has a bias to hold the mean."""
+        """Folds the numbers' own scale into the head's last layer, where that has a bias that can hold the mean."""
         last = [m for m in model.model.modules() if isinstance(m, nn.Linear) and m.out_features == 1]
-        if last and last[-1].bias is not None:
+        if last and last[-1].bias is not None and abs(self.mean) <= FARTHEST * self.scale:
             with torch.no_grad():
                 last[-1].weight.mul_(self.scale)
                 last[-1].bias.mul_(self.scale).add_(self.mean)
