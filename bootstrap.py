@@ -117,17 +117,20 @@ def alone() -> Iterator[None]:
 
 def set_up(extras: frozenset[str]) -> None:
     """Installs the pinned packages and this checkout, then says so in the stamp."""
-    began, choice = time.monotonic(), torch_choice()
+    began, choice, made = time.monotonic(), torch_choice(), stamp()
+    whole = made.get("of") == digest() and made["torch"] == choice  # only extras are added to what works
     say(f"setting up .venv with Python {sys.version.split()[0]}, once; what pip says goes to {LOG}")
     LOG.write_text("")
     if not usable(choice):
         check_room()
         step("an empty environment", [sys.executable, "-m", "venv", "--clear", str(VENV)])
-    STAMP.write_text(json.dumps({"of": "unfinished"}))  # stays when this is killed
-    step("pip", [*PIP, "pip>=23.2"])  # older ones download a whole wheel to read its name
-    report = pip_report(pinned("torch"))
-    gpu = bool(shutil.which("nvidia-smi")) or Path("/dev/nvidiactl").exists()
-    step("torch", [*PIP, "--no-deps", *torch_source(choice, report, linux=sys.platform == "linux", gpu=gpu)])
+    if not whole:
+        STAMP.write_text(json.dumps({"of": "unfinished"}))  # stays when this is killed
+        step("pip", [*PIP, "pip>=23.2"])  # older ones download a whole wheel to read its name
+        report = pip_report(pinned("torch"))
+        gpu = bool(shutil.which("nvidia-smi")) or Path("/dev/nvidiactl").exists()
+        source = torch_source(choice, report, linux=sys.platform == "linux", gpu=gpu)
+        step("torch", [*PIP, "--no-deps", *source])
     named = f"[{','.join(sorted(extras))}]" if extras else ""
     step(f"attune{named}", [*PIP, "--constraint", str(CONSTRAINTS), "--editable", f"{ROOT}{named}"])
     STAMP.write_text(json.dumps({"of": digest(), "torch": choice, "extras": sorted(extras)}))
@@ -204,6 +207,7 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except KeyboardInterrupt:
+        say("stopped; what was set up before is kept, and the same command goes on")
         sys.exit(130)
     except OSError as error:
         stop("the set-up could not go on", str(error), f"May {ROOT} be written, and is its disk not full?")

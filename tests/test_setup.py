@@ -152,7 +152,7 @@ def test_the_test_tools_are_added_once_and_kept(bootstrap, steps):
     bootstrap.ready(DEV)
     bootstrap.ready(DEV)
     bootstrap.ready(NONE)
-    assert steps[4:] == ["pip", "torch", "attune[dev]"]
+    assert steps[4:] == ["attune[dev]"]
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
@@ -161,7 +161,7 @@ def test_a_changed_pin_updates_the_environment_in_place(bootstrap, steps, name):
     with (bootstrap.ROOT / name).open("a") as file:
         file.write("# changed\n")
     bootstrap.ready(NONE)
-    assert steps[4:] == ["pip", "torch", "attune[dev]"]
+    assert steps[4:] == ["attune[dev]"]
 
 
 def test_another_torch_begins_anew_and_is_remembered(bootstrap, steps, monkeypatch):
@@ -185,6 +185,21 @@ def test_a_set_up_that_was_killed_begins_anew(bootstrap, steps, monkeypatch):
     bootstrap.ready(NONE)
     assert steps.count("an empty environment") == 2
     assert json.loads(bootstrap.STAMP.read_text())["of"] == bootstrap.digest()
+
+
+def test_a_set_up_of_test_tools_that_was_killed_costs_nothing_that_worked(bootstrap, steps, monkeypatch):
+    bootstrap.ready(NONE)
+
+    def killed(what, words):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bootstrap, "step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bootstrap.ready(frozenset({"dev"}))
+    assert bootstrap.up_to_date(NONE)
+    bootstrap.ready(frozenset({"dev"}))
+    assert steps[4:] == ["attune[dev]"]
 
 
 def test_a_second_set_up_waits_for_the_first_and_does_not_repeat_it(bootstrap, steps, capsys):
@@ -282,7 +297,7 @@ def test_one_extra_does_not_drop_another(bootstrap, steps):
     bootstrap.ready(DEV)
     bootstrap.ready(BENCH)
     bootstrap.ready(DEV)
-    assert steps[4:] == ["pip", "torch", "attune[bench,dev]"]
+    assert steps[4:] == ["attune[bench,dev]"]
 
 
 @pytest.mark.parametrize("words", [["demo"], ["train", "reviews.csv", "train.lr=1e-4"], []])

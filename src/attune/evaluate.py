@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from attune.metrics.intervals import sentence
+from attune.models import load
 from attune.models.backbone import Backbone
 from attune.prepare import Prepared
 from attune.rundir import RunDir
@@ -54,7 +55,7 @@ def _against_baselines(ready: Prepared, answers: Any) -> tuple[dict[str, Any], l
     task, gold, seed = ready.task, ready.gold["test"], ready.recipe.train.seed
     scores: dict[str, Any] = {}
     comparisons = []
-    for name, theirs in baselines.of(task, ready.rows.tables, ready.gold):
+    for name, theirs in (*baselines.of(task, ready.rows.tables, ready.gold), *_before(ready)):
         bounds = task.measured(gold, theirs, seed=seed)
         scores[name] = {metric: asdict(bound) for metric, bound in bounds.items()}
         for metric in task.judged_by:
@@ -62,6 +63,14 @@ def _against_baselines(ready: Prepared, answers: Any) -> tuple[dict[str, Any], l
             told = sentence(gap, baselines.NAMES[name])
             comparisons.append({"baseline": name, **asdict(gap), "sentence": told})
     return scores, comparisons
+
+
+def _before(ready: Prepared) -> Iterator[tuple[str, Any]]:
+    """What the model answered before training, where it could."""
+    task, recipe = ready.task, ready.recipe
+    if task.untrained:
+        model = load.backbone(recipe.model.base, task.head, task.labels, seed=recipe.train.seed)
+        yield "untrained", predictions(task, model, ready.features["test"])
 
 
 def _records(ready: Prepared, part: str, answers: Any) -> Iterator[dict[str, Any]]:

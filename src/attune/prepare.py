@@ -249,7 +249,7 @@ def described(ready: Prepared) -> dict[str, Any]:
     found, parts = ready.rows, {}
     lengths = {part: features.sequences.whole for part, features in ready.features.items()}
     bars = profile.histogram(np.concatenate(list(lengths.values())))
-    for part in found.tables:
+    for part, table in found.tables.items():
         whole, sequences = lengths[part], ready.features[part].sequences
         parts[part] = {
             **profile.profile(found.texts(part), ready.task.counts(ready.gold[part])),
@@ -259,6 +259,7 @@ def described(ready: Prepared) -> dict[str, Any]:
                 "max": int(whole.max()),
                 "total": int(whole.sum()),
             },
+            "groups": len(set(table.column("group"))) if "group" in table.columns else None,
             "cut_rows": sequences.cut_rows,
             "cut_tokens": sequences.cut_tokens,
             "unknown_tokens": sequences.unknown / max(1, int(whole.sum())),

@@ -127,7 +127,12 @@ class Screen:
     def within(self, ready: Prepared, told: Forecast, budget: str) -> None:
         """What a training will take, and the epochs that a budget leaves of it where it cuts some."""
         if budget:
-            self.fitted(f"  budget    {budget}: train.epochs={ready.recipe.train.epochs:g} is what fits")
+            epochs = ready.recipe.train.epochs
+            self.fitted(f"  budget    {budget}: train.epochs={epochs:g} is what fits")
+            if isinstance(epochs, float) and epochs < 1:
+                self.fitted(
+                    "  ! Less than one pass over the rows: give more time, or train fewer weights (method.name=last)"
+                )
         self.taken(told)
 
     def taken(self, told: Forecast) -> None:

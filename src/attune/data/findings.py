@@ -143,8 +143,7 @@ def leaks(tables: dict[str, Table], roles: Roles) -> list[Finding]:
     groups = group_near_duplicates([text for table in tables.values() for text in of_row(table)])
     parts = np.split(groups, np.cumsum([len(table) for table in tables.values()])[:-1])
     findings = _halves(tables, parts) if "pair" in tables["train"].columns and roles.task != "qa" else []
-    seen: dict[int, str] = {}  # where each group stood first
-    earlier: list[str] = []
+    seen: dict[int, tuple[str, str]] = {}  # the split and the place where each group stood first
     for (split, table), part in zip(tables.items(), parts, strict=True):
         leaked = [row for row, group in enumerate(part.tolist()) if group in seen]
         if leaked:
@@ -152,12 +151,15 @@ def leaks(tables: dict[str, Table], roles: Roles) -> list[Finding]:
             verb = ("stands" if len(leaked) == 1 else "stand") + ", word for word or nearly,"
             if roles.task == "qa":
                 verb = ("asks" if len(leaked) == 1 else "ask") + " about a context that stands"
-            what = f"{share} {verb} in {' or '.join(earlier)} too: scores on {split} are flattered."
-            where = tuple(f"{table.place(row)} = {seen[int(part[row])]}" for row in leaked)
+            firsts = [seen[int(part[row])] for row in leaked]
+            stand = " or ".join(name for name in tables if any(name == first for first, _ in firsts))
+            what = f"{share} {verb} in {stand} too: scores on {split} are flattered."
+            where = tuple(
+                f"{table.place(row)} = {place}" for row, (_, place) in zip(leaked, firsts, strict=True)
+            )
             findings.append(Finding("leaks", "warning", what, where))
         for row, group in enumerate(part.tolist()):
-            seen.setdefault(group, table.place(row))
-        earlier.append(split)
+            seen.setdefault(group, (split, table.place(row)))
     return findings
 
 

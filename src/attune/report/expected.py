@@ -31,7 +31,8 @@ SAME = {"overall_accuracy": "accuracy"}  # other names of the same measure
 def sentences(folder: Folder, metric: str, split: str) -> list[str]:
     """What the scores of a split promise, what the main metric is, and how sure that is."""
     kind, entries = kind_of(folder), folder.metrics[split]
-    found = [_hundred(kind, entries), _entities(kind, entries), _error(kind, folder, entries)]
+    found = [_hundred(kind, entries), _answered(kind, entries), _entities(kind, entries)]
+    found += [_error(kind, folder, entries)]
     found += [_meaning(metric, kind), _interval(entries[metric])]
     return [sentence for sentence in found if sentence]
 
@@ -44,6 +45,17 @@ def _hundred(kind: Kind, entries: dict[str, Any]) -> str:
     whole = scale(metric).high
     low, high = _range(entries, metric, share / whole, whole)
     return told.format(f"{round(100 * share / whole)} ({round(100 * low)} to {round(100 * high)})")
+
+
+def _answered(kind: Kind, entries: dict[str, Any]) -> str:
+    """Of questions that have an answer: the mean over all hides a model that never gives one."""
+    share, rest = _value(entries, "HasAns_exact"), _value(entries, "NoAns_exact")
+    if kind.name != "qa" or share is None or rest is None:
+        return ""
+    return (
+        f"Of 100 questions whose answer is in the text, about {round(share)} would be answered word for word; "
+        f"of 100 whose answer is not, about {round(rest)} would be told to have none."
+    )
 
 
 def _range(entries: dict[str, Any], metric: str, share: float, whole: float) -> tuple[float, float]:

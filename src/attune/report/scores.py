@@ -68,6 +68,7 @@ BASELINES = {
     "overlap": "the sentence with most words of the question",
     "no_answer": "never an answer",
     "token_overlap": "the overlap of words",
+    "untrained": "the same model before training",
 }
 
 

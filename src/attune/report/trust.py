@@ -14,6 +14,7 @@ from attune.report.kinds import kind_of
 from attune.report.verdict import hardest, judged, main_metric
 
 WIDE = 0.10  # of a scale from 0 to 1; a wider interval cannot tell apart models that differ in practice
+FEW_GROUPS = 20  # articles or documents; below, one of them decides too much
 FEW_ROWS = 10  # below, the F1 of a label hangs on one or two rows
 ENVIRONMENT = {
     "attune": "attune",
@@ -51,6 +52,9 @@ def limits(folder: Folder) -> list[str]:
         _small_test(folder),
         _not_better(folder),
         _few_rows(folder),
+        _absent(folder),
+        _few_groups(folder),
+        _part_of_an_epoch(folder),
         _findings(folder),
         _truncation(folder),
         _imbalance(folder),
@@ -111,11 +115,50 @@ def _few_rows(folder: Folder) -> str:
     )
 
 
+def _absent(folder: Folder) -> str:
+    """Labels that no test row has count as 0 where all labels weigh the same, whatever the model does."""
+    classes = (folder.details.get("test") or {}).get("per_class") or []
+    absent = sum(not each.get("support") for each in classes)
+    if kind_of(folder).name != "multilabel" or not absent:
+        return ""
+    most = wording.score((len(classes) - absent) / len(classes), 2)
+    return (
+        f"{absent} of {len(classes)} labels {'has' if absent == 1 else 'have'} no test row and count as 0: "
+        f"macro-F1 cannot be above {most} here."
+    )
+
+
+def _few_groups(folder: Folder) -> str:
+    groups = ((folder.data.get("splits") or {}).get("test") or {}).get("groups")
+    if not groups or groups >= FEW_GROUPS:
+        return ""
+    row = kind_of(folder).row
+    return (
+        f"The test {row}s are about {wording.counted(groups, 'subject')} only, an article or a document each. "
+        f"{row[0].upper()}{row[1:]}s on one subject are alike: the intervals are too narrow for other subjects, and "
+        "more rows of the same would not help."
+    )
+
+
+def _part_of_an_epoch(folder: Folder) -> str:
+    epochs = folder.knob("train", "epochs")
+    if not finite(epochs) or epochs >= 1:
+        return ""
+    return f"Training was cut short: the model has seen {wording.percent(epochs)} of the training rows, once."
+
+
 def _findings(folder: Folder) -> str:
     leaks = [each for each in folder.findings if each.get("check") == "leaks" and each.get("level") != "note"]
     errors = [each for each in folder.findings if each.get("level") == "error" and each not in leaks]
-    if leaks:
+    of_test = " ".join(
+        str(each.get("sentence")) for each in leaks if " of test " in str(each.get("sentence"))
+    )
+    if " in train" in of_test:
         return "Test rows were found among the training rows: the result is likely too good."
+    if of_test:
+        return (
+            "Test rows were found among the validation rows, which chose the best step: it may be too good."
+        )
     return f"The data has {wording.counted(len(errors), 'error')} that section 2 names." if errors else ""
 
 

@@ -50,6 +50,9 @@ class Task(ABC, Generic[O]):
     main_metric: ClassVar[str]  # judges the run; higher is better, always
     shown: ClassVar[tuple[str, ...]]  # the metrics that the terminal shows, the main one first
     long_texts: ClassVar[str] = "truncate"  # what `model.long_texts: auto` means
+    untrained: ClassVar[bool] = (
+        False  # True where the model answers before it has learned, having no new head
+    )
     whole_step: ClassVar[bool] = False  # True where the loss compares the rows of a step with each other
     labels: tuple[str, ...] = ()
 

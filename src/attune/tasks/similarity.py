@@ -73,6 +73,7 @@ class Similarity(base.Task[Options]):
 
     name = "similarity"
     head = "similarity"
+    untrained = True
     whole_step = True
     Options = Options
 

@@ -20,6 +20,7 @@ NAMES = {
     "overlap": "the sentence with most words of the question",
     "no_answer": "never an answer",
     "token_overlap": "the overlap of words",
+    "untrained": "the same model before training",
 }
 # the module with `classification(...)`-like functions, one a task
 HOMES = {
