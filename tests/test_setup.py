@@ -161,7 +161,7 @@ def test_a_changed_pin_updates_the_environment_in_place(bootstrap, steps, name):
     with (bootstrap.ROOT / name).open("a") as file:
         file.write("# changed\n")
     bootstrap.ready(NONE)
-    assert steps[4:] == ["attune[dev]"]
+    assert steps[4:] == ["pip", "torch", "attune[dev]"]
 
 
 def test_another_torch_begins_anew_and_is_remembered(bootstrap, steps, monkeypatch):
