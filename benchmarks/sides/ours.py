@@ -30,8 +30,11 @@ def steps_of(job: Job, train):
     ]
 
 
-def trained(job: Job, learner, train, made=None) -> int:
-    """Trains; returns the tokens that were read. `made` makes batches, where not from the rows alone."""
+def trained(job: Job, learner, train, made=None, after=None) -> int:
+    """Trains; returns the tokens that were read. `made` makes batches, where not from the rows alone.
+
+    `after` is called with the number of each step that was taken; it ends the training by answering True.
+    """
     import torch
 
     from attune.tasks.features import batch_of
@@ -45,6 +48,8 @@ def trained(job: Job, learner, train, made=None) -> int:
         )
         lr = job.lr * schedule.factor(PROTOCOL["schedule"], step - 1, len(steps), PROTOCOL["warmup"])
         tokens += update.update(learner, micro, count=train.count(part), lr=lr).tokens
+        if after is not None and after(step):
+            break
     return tokens
 
 
