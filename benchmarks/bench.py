@@ -39,6 +39,7 @@ class Work:
     size: str = ""  # a model of `sizes.py`; empty: the one that is given
 
 
+USUAL = tuple(name for name in SYSTEMS if not name.endswith("_bf16"))  # what every processor can do
 TOKENS = ("attune", "trainer", "trainer_tuned", "lightning")  # what can learn more than one label a text
 TRAINERS = ("attune", "trainer", "trainer_tuned")
 WORKS = {
@@ -110,7 +111,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--rows", type=int, default=0, help="training rows of every job; 0: each job's own")
     parser.add_argument("--model", default="starter/bert")
-    parser.add_argument("--systems", default=",".join(SYSTEMS), help="by commas")
+    parser.add_argument("--systems", default=",".join(USUAL), help="by commas")
     parser.add_argument("--out", default="benchmarks/results/bench.json")
     given = parser.parse_args()
     unknown = set(given.systems.split(",")) - set(SYSTEMS)

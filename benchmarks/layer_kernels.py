@@ -51,7 +51,7 @@ class _PlainNorm:
 
 class _PlainFeedForward:
     @staticmethod
-    def apply(x, up, bias, down):
+    def apply(x, up, bias, down, half):
         """What fused.FeedForward gives."""
         linear = torch.nn.functional.linear
         return linear(torch.nn.functional.gelu(linear(x, up, bias)), down)

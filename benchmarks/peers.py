@@ -5,8 +5,9 @@
 
 FOLDER has train.* and test.* as `attune train` reads them: texts or pairs with labels, tagged words, or questions.
 The systems take turns, seed by seed: attune; transformers' Trainer as it comes, and tuned (grouped by length, without
-its search for infinite losses); Lightning; sentence-transformers' CrossEncoder (labels only). Each is a process of
-its own; the JSON holds real tokens per second of training (padding not counted) by the clock and by processor
+its search for infinite losses); Lightning; sentence-transformers' CrossEncoder (labels only); and, where the
+processor multiplies bfloat16, attune and the tuned Trainer in that (`attune_bf16`, `trainer_bf16`). Each is a process
+of its own; the JSON holds real tokens per second of training (padding not counted) by the clock and by processor
 seconds, the score of the test rows and peak memory. All follow `PROTOCOL`; tests/test_benchmarks.py holds that
 without dropout, on the same order of rows, attune and the Trainer end with the same weights. Needs the extra `bench`.
 """
@@ -26,8 +27,10 @@ from sides.job import PROTOCOL, Job, turn
 
 SYSTEMS = {
     "attune": ours.run,
+    "attune_bf16": partial(ours.run, precision="bfloat16"),
     "trainer": trainer.run,
     "trainer_tuned": partial(trainer.run, tuned=True),
+    "trainer_bf16": partial(trainer.run, tuned=True, bf16=True),
     "lightning": lightning.run,
     "cross_encoder": cross_encoder.run,
 }

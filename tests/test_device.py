@@ -12,11 +12,11 @@ from test_families import CASES, answers, sequences_of
 from test_loop import _fit
 from test_task_contract import NAMES, QUICK, Case
 
-from attune import prepare
-from attune.errors import MachineError
+from attune import machine, prepare
+from attune.errors import MachineError, RecipeError
 from attune.models import load, plans
 from attune.models.kernels import ragged as kernel
-from attune.models.place import Place, best, offer
+from attune.models.place import Place, best, faster, offer
 from attune.models.plans import Sight, plan
 from attune.models.stream import Stream
 from attune.recipe import Recipe
@@ -190,8 +190,15 @@ def test_auto_is_what_is_here_and_what_is_not_is_refused(monkeypatch):
     assert best("auto", "auto") == ("cpu", "float32")
     with pytest.raises(MachineError, match="'cuda'"):
         Place.of("cuda", "float32")
+    monkeypatch.setattr(machine, "bfloat16", lambda: False)
     with pytest.raises(MachineError, match="bfloat16"):
         Place.of("cpu", "bfloat16")
+    assert faster("cpu", "auto") == ""
+    monkeypatch.setattr(machine, "bfloat16", lambda: True)
+    assert str(Place.of("cpu", "bfloat16")) == "cpu, bfloat16 beside float32 weights"
+    assert best("cpu", "auto") == ("cpu", "float32")  # it has to be asked for, and the plan says so
+    assert "train.precision=bfloat16" in faster("cpu", "auto")
+    assert faster("cpu", "float32") == ""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a GPU")
     for capability, precision in (((7, 5), "float32"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")):
@@ -209,3 +216,14 @@ def test_the_plan_names_a_gpu_that_is_not_used(checkpoints, reviews, monkeypatch
         {"data": {"train": str(reviews)}, "model": {"base": checkpoints("bert"), "max_tokens": 16}}
     )
     assert "a GPU beside auto" in prepare.prepare(prepare.rows(recipe)).rows.notes
+
+
+@pytest.mark.parametrize("family", ["gpt2", "albert"])
+def test_bfloat16_on_a_cpu_is_refused_where_it_would_be_ignored(checkpoints, reviews, monkeypatch, family):
+    monkeypatch.setattr(machine, "bfloat16", lambda: True)
+    base = {"base": checkpoints(family), "max_tokens": 16}
+    recipe = Recipe.model_validate(
+        {"data": {"train": str(reviews)}, "model": base, "train": {"precision": "bfloat16"}}
+    )
+    with pytest.raises(RecipeError, match=f"BERT's kin.*found {family}"):
+        prepare.prepare(prepare.rows(recipe))

@@ -13,6 +13,7 @@ import torch
 from attune.models import block, load
 from attune.models.kernels import draws, fused, inference, plain, rowwise, scalars, threads
 from attune.models.kernels.draws import Draw
+from attune.models.place import Place
 from attune.models.plans import plan
 from attune.models.stream import Stream
 
@@ -82,9 +83,61 @@ def test_add_norm_and_its_gradients_are_those_of_torch_in_double_precision(rows,
 @pytest.mark.parametrize("rows", [1, 33, 70])
 def test_the_feed_forward_and_its_gradients_are_those_of_torch_in_double_precision(rows):
     ours, reference = _twice((rows, 12), (20, 12), (20,), (12, 20))
-    found = fused.FeedForward.apply(*ours)
+    found = fused.FeedForward.apply(*ours, False)
     x, up, bias, down = reference
     _compare(found, ours, torch.nn.functional.gelu(x @ up.t() + bias) @ down.t(), reference)
+
+
+@pytest.mark.parametrize("rows", [1, 33, 70])
+def test_products_in_bfloat16_are_near_and_their_gradients_float32(rows):
+    ours, reference = _twice((rows, 12), (20, 12), (20,), (12, 20))
+    _compare(
+        fused.FeedForward.apply(*ours, True), ours,
+        torch.nn.functional.gelu(reference[0] @ reference[1].t() + reference[2]) @ reference[3].t(), reference,
+        tolerance=0.15,
+    )  # fmt: skip
+    assert all(leaf.grad.dtype == torch.float32 for leaf in ours)
+    ours, reference = _twice((rows, 12), (20, 12), (20,))
+    _compare(
+        fused.Linear.apply(*ours, True),
+        ours,
+        torch.nn.functional.linear(*reference),
+        reference,
+        tolerance=0.15,
+    )
+
+
+@pytest.mark.parametrize("family", [name for name in POST_NORM if name != "albert"])
+def test_a_model_that_learns_in_bfloat16_gets_nearly_the_same_gradients_and_answers_in_float32(
+    checkpoints, family
+):
+    stream = Stream.of([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)])
+    backbone = load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3)
+    seen, answered = [], []
+    for half in (False, True):
+        backbone.move(Place(half=half))
+        backbone.model.train()
+        torch.manual_seed(4)
+        backbone.model.zero_grad()
+        backbone.classify(stream).square().sum().backward()
+        seen.append(
+            {n: p.grad.to_dense().clone() for n, p in backbone.model.named_parameters() if p.grad is not None}
+        )
+        backbone.model.eval()
+        with torch.inference_mode():
+            answered.append(backbone.classify(stream))
+    assert torch.equal(*answered)  # what is scored and stored is float32
+    for name, exact in seen[0].items():
+        near = seen[1][name]
+        if "key.bias" in name or "k_lin.bias" in name:
+            continue  # its gradient is rounding alone
+        assert (near - exact).norm() < 0.03 * exact.norm() + 1e-6, name
+    assert not torch.equal(
+        *(
+            each[next(n for n in seen[0] if n.endswith("query.weight") or "q_lin.weight" in n)]
+            for each in seen
+        )
+    )
 
 
 @pytest.mark.parametrize("rows", [1, 33, 70])
@@ -329,7 +382,7 @@ def test_what_is_not_a_number_stays_so():
     assert not fused.AddNorm.apply(x, bias, residual, weight, shift, 1e-12, Draw(0.0, 0))[1].isfinite().any()
     wide = torch.full((1, 12), float("nan"))
     ones = torch.ones(20, 12)
-    assert fused.FeedForward.apply(wide, ones, torch.ones(20), ones.t().contiguous()).isnan().all()
+    assert fused.FeedForward.apply(wide, ones, torch.ones(20), ones.t().contiguous(), False).isnan().all()
 
 
 @scalars.kernel

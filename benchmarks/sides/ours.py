@@ -53,12 +53,13 @@ def trained(job: Job, learner, train, made=None, after=None) -> int:
     return tokens
 
 
-def run(job: Job) -> dict:
+def run(job: Job, precision: str = "float32") -> dict:
     """One training by attune's update, its test rows predicted at the end."""
+    from attune.models.place import Place
     from attune.training import loop
 
     ready, found = prepared(job), {}
-    learner = learner_of(job, ready)
+    learner = learner_of(job, ready, Place.of("cpu", precision))
     with clocked(found):
         found["tokens"] = trained(job, learner, ready.features["train"])
     return found | score_of(ready, loop.predictions(ready.task, learner.model, ready.features["test"]))

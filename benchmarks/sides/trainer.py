@@ -88,14 +88,14 @@ def trainer_of(job: Job, ready, *, output: str, tuned: bool, model=None, **more)
     )
 
 
-def run(job: Job, *, tuned: bool = False) -> dict:
-    """One training on the same rows; what it learned answers one row at a time."""
+def run(job: Job, *, tuned: bool = False, **more) -> dict:
+    """One training on the same rows; what it learned answers one row at a time. `more` are arguments of it."""
     import transformers
 
     transformers.logging.set_verbosity_error()
     ready, found = prepared(job), {}
     with tempfile.TemporaryDirectory() as output:
-        trainer = trainer_of(job, ready, output=output, tuned=tuned)
+        trainer = trainer_of(job, ready, output=output, tuned=tuned, **more)
         with clocked(found):
             trainer.train()
     found["tokens"] = int(ready.features["train"].sequences.lengths.sum()) * job.epochs

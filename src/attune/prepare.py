@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from attune import tasks
-from attune.data import checks, findings, profile, read, roles, split, tags
+from attune.data import checks, findings, read, roles, split
 from attune.data import rows as by_role
 from attune.data.checks import Finding
 from attune.data.roles import Roles
@@ -186,6 +186,7 @@ def decided(ready: Prepared) -> Prepared:
     outline, ready.trained = method.trained(load.outline(recipe.model.base, task.head, task.labels))
     ready.own_head = load.own_head(recipe.model.base, task.head, task.labels, problem=task.problem)
     _decide(ready, load.width(recipe.model.base), method.rate)
+    _check_precision(ready, halves=outline.halves)
     ready.keepable = outline.keeps and outline.lowest > 0
     return ready
 
@@ -229,60 +230,20 @@ def _decide(ready: Prepared, width: int, rate: float) -> None:
     )
     device, precision = place.best(knobs.device, knobs.precision)
     place.Place.of(device, precision)  # refuses what is not here
-    if (note := place.offer(knobs.device)) and note not in ready.rows.notes:
-        ready.rows = replace(ready.rows, notes=(*ready.rows.notes, note))
     found = {"lr": float(lr), "epochs": float(epochs), "device": device, "precision": precision}
     ready.recipe = ready.recipe.updated("train", **found)
     ready.steps = max(1, round(in_epoch * float(epochs)))
 
 
-def _whole(train: Table) -> bool:
-    """Whether words come as tokens that a plain text would be cut otherwise into (tagging)."""
-    if "words" not in train.columns:
-        return False
-    rows = zip(train.column("text"), train.column("words"), strict=True)
-    return any(list(words) != tags.words(text) for text, words in rows)
+def _check_precision(ready: Prepared, *, halves: bool) -> None:
+    """Raises for a precision that this model cannot be trained in; notes what would be faster."""
+    from attune.models import place
 
-
-def described(ready: Prepared) -> dict[str, Any]:
-    """data.json: files, roles, splits, lengths, what is cut."""
-    found, parts = ready.rows, {}
-    lengths = {part: features.sequences.whole for part, features in ready.features.items()}
-    bars = profile.histogram(np.concatenate(list(lengths.values())))
-    for part, table in found.tables.items():
-        whole, sequences = lengths[part], ready.features[part].sequences
-        parts[part] = {
-            **profile.profile(found.texts(part), ready.task.counts(ready.gold[part])),
-            "tokens": {
-                "median": float(np.median(whole)),
-                "p95": float(np.quantile(whole, 0.95)),
-                "max": int(whole.max()),
-                "total": int(whole.sum()),
-            },
-            "groups": len(set(table.column("group"))) if "group" in table.columns else None,
-            "cut_rows": sequences.cut_rows,
-            "cut_tokens": sequences.cut_tokens,
-            "unknown_tokens": sequences.unknown / max(1, int(whole.sum())),
-        }
-    return {
-        "files": {
-            part: {"path": t.path, "sha256": t.sha256, "rows": len(t)} for part, t in found.tables.items()
-        },
-        "roles": {
-            "task": found.roles.task,
-            "text": found.roles.text,
-            "pair": found.roles.pair,
-            "label": found.roles.knobs["label"],
-            "reasons": list(found.roles.reasons),
-            "whole": _whole(found.tables["train"]),
-        },
-        "labels": list(ready.task.counts(ready.gold["train"])),
-        "splits": parts,
-        "notes": list(found.notes),
-        "lengths": {
-            "edges": bars["edges"],
-            "counts": {
-                part: np.histogram(whole, bars["edges"])[0].tolist() for part, whole in lengths.items()
-            },
-        },
-    }
+    asked, knobs = ready.rows.recipe.train, ready.recipe.train
+    if knobs.device == "cpu" and knobs.precision == "bfloat16" and not halves:
+        what = "on a CPU bfloat16 is for the layers of BERT's kin with the exact GELU"
+        raise RecipeError(Problem("train.precision", what, ready.model_type, "Leave it out"))
+    faster = place.faster(knobs.device, asked.precision) if halves else ""
+    for note in filter(None, (place.offer(asked.device), faster)):
+        if note not in ready.rows.notes:
+            ready.rows = replace(ready.rows, notes=(*ready.rows.notes, note))

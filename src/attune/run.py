@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from attune import files, machine, parity, prepare, recipe_file, rundir
+from attune import description, files, machine, parity, prepare, recipe_file, rundir
 from attune.errors import AttuneError, DataError, Problem, QualityError, RecipeError, command
 from attune.prepare import Prepared
 from attune.recipe import Recipe
@@ -29,7 +29,7 @@ def start(ready: Prepared, out: str = "") -> RunDir:
     run = rundir.create(out, recipe.data.train, recipe.model.base)
     files.write_text(run.path / "recipe.yaml", recipe_file.dump(recipe_file.anchored(recipe)))
     run.write("environment.json", machine.environment(recipe.train.seed, recipe.train.device))
-    run.write("data.json", prepare.described(ready))
+    run.write("data.json", description.of(ready))
     run.write("findings.json", [finding.as_dict() for finding in ready.rows.findings])
     digest = files.sha256(run.path / "recipe.yaml")
     words = ["attune", *sys.argv[1:]]
@@ -59,7 +59,7 @@ def reopen(name: str) -> tuple[Prepared, RunDir]:
         fix = f"Restore it; or train anew from it: {command(f'train {recipe}')}"
         raise RecipeError(Problem(str(recipe), "the recipe is not what it was when the run began", fix=fix))
     ready = plan(recipe_file.load(str(recipe)))
-    before, now = run.read("data.json")["files"], prepare.described(ready)["files"]
+    before, now = run.read("data.json")["files"], description.of(ready)["files"]
     changed = [
         Problem(
             now[part]["path"],

@@ -66,6 +66,11 @@ class Backbone(ABC):
         """Takes the products of answers in bfloat16 from now on; whether that can be."""
         return False
 
+    @property
+    def halves(self) -> bool:
+        """Whether training on a CPU can take the products of its layers in bfloat16."""
+        return False
+
     def move(self, place: Place) -> None:
         """Computes there from now on; streams that are asked about have to be there, too."""
         self.model.to(place.device)

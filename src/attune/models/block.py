@@ -70,7 +70,13 @@ class Block:
     norm: nn.LayerNorm
     width: int  # of one head
     dropouts: tuple[nn.Dropout, nn.Dropout, nn.Dropout]  # on the attention weights, after `out`, after `down`
+    half: bool = False  # whether training takes its products in bfloat16
     shorts: tuple[Tensor | None, ...] = (None,) * 6  # the matrices in bfloat16, to answer with, by `_linears`
+
+    @property
+    def halves(self) -> bool:
+        """Whether training can take its products in bfloat16; what LoRA adds, and adds to, stays float32."""
+        return self._is_gelu() and all(part.bias is not None for part in self._linears())
 
     def in_bfloat16(self) -> Block | None:
         """The same layer, whose answers take their products in bfloat16; None where they are not on the kernels."""
@@ -111,15 +117,15 @@ class Block:
         on_weights, on_out, on_down = draws
         norm = self.attention_norm
         q, k, v = (
-            _product(parts, source, layer, layer.bias)
+            _product(parts, source, layer, layer.bias, half=self.half)
             for layer, source in ((self.query, asked), (self.key, states), (self.value, states))
         )
         heads = q.shape[1] // self.width
         mixed = parts.Attention.apply(q, k, v, plan, heads, self.width**-0.5, on_weights)
-        mixed = _product(parts, mixed, self.out)
+        mixed = _product(parts, mixed, self.out, half=self.half)
         asked = parts.AddNorm.apply(mixed, self.out.bias, asked, norm.weight, norm.bias, norm.eps, on_out)
         if type(self.up) is nn.Linear and type(self.down) is nn.Linear:
-            fed = parts.FeedForward.apply(asked, self.up.weight, self.up.bias, self.down.weight)
+            fed = parts.FeedForward.apply(asked, self.up.weight, self.up.bias, self.down.weight, self.half)
         else:
             active = parts.Gelu.apply(_product(parts, asked, self.up), self.up.bias)
             fed = _product(parts, active, self.down)
@@ -167,14 +173,16 @@ class Block:
         return self.query, self.key, self.value, self.out, self.up, self.down
 
 
-def _product(parts: Any, states: Tensor, layer: Any, bias: Tensor | None = None) -> Tensor:
-    """states @ weight.T + bias, with what LoRA adds where it does."""
+def _product(
+    parts: Any, states: Tensor, layer: Any, bias: Tensor | None = None, *, half: bool = False
+) -> Tensor:
+    """states @ weight.T + bias, with what LoRA adds where it does; that is float32 always."""
     thin = Thin.of(layer)
     if thin is None:
-        made: Tensor = parts.Linear.apply(states, layer.weight, bias)
+        made: Tensor = parts.Linear.apply(states, layer.weight, bias, half)
     elif isinstance(thin.dropout, nn.Identity):
         made = parts.LowRank.apply(states, thin.base.weight, bias, thin.a, thin.b, thin.factor)
     else:
-        made = parts.Linear.apply(states, thin.base.weight, bias)
+        made = parts.Linear.apply(states, thin.base.weight, bias, False)
         made = made + thin.factor * (thin.dropout(states) @ thin.a.t() @ thin.b.t())
     return made

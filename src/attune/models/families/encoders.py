@@ -6,6 +6,7 @@ Positions, token types and pooling are where they differ; lines are of transform
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from transformers import PreTrainedModel
 
 from attune.models.backbone import Layered
 from attune.models.block import Block
-from attune.models.place import there
+from attune.models.place import Place, there
 from attune.models.plans import plan
 from attune.models.stream import Stream
 
@@ -28,6 +29,17 @@ class Bert(Layered):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__(model)
         self.layers = [self.block(layer) for layer in self.tower()]
+
+    @property
+    def halves(self) -> bool:
+        """Where its layers are what the kernels compute: ALBERT's usual activation is not."""
+        return all(layer.halves for layer in self.layers)
+
+    def move(self, place: Place) -> None:
+        """Computes there from now on, the products of training in the place's precision."""
+        super().move(place)
+        half = place.half and place.device.type == "cpu"
+        self.layers = [replace(layer, half=half) for layer in self.layers]
 
     def in_bfloat16(self) -> bool:
         """Takes the products of answers in bfloat16 from now on; whether that can be."""

@@ -1,4 +1,4 @@
-"""The parts of a post-norm layer on compiled kernels, for training in float32 on a CPU.
+"""The parts of a post-norm layer on compiled kernels, for training on a CPU: weights and all sums in float32.
 
 Each is one function of torch's autograd with a backward pass of its own, which computes no gradient that nobody asks
 for and keeps nothing for it: frozen weights cost no more than their products.
@@ -33,25 +33,42 @@ def _chunks(rows: int) -> int:
     return -(-rows // rowwise.CHUNK)
 
 
+def _short(half: bool, tensor: Tensor) -> Tensor:
+    """A factor of products as they are taken: rounded to bfloat16 where `half` is set."""
+    return tensor.bfloat16() if half else tensor
+
+
+def _times(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b as float32; of factors in bfloat16 the sums are taken in float32 too, and rounded once."""
+    return torch.mm(a, b).float()
+
+
 class Linear(Function):
-    """x @ weight.T + bias."""
+    """x @ weight.T + bias; with `half` the products of both passes are taken in bfloat16."""
 
     @staticmethod
-    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor | None, half: bool) -> Tensor:
         """[R, in], [out, in], [out] to [R, out]."""
+        x, weight = _short(half, x), _short(half, weight)
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
+        ctx.half = half
+        if half:
+            made = _times(x, weight.t())
+            return made if bias is None else made.add_(bias)
         return torch.mm(x, weight.t()) if bias is None else torch.addmm(bias, x, weight.t())
 
     @staticmethod
     def backward(ctx: Context, g: Tensor) -> tuple[Tensor | None, ...]:
         """Each gradient that is asked for."""
         x, weight = ctx.saved_tensors
-        x_asked, weight_asked, bias_asked = ctx.needs_input_grad
+        x_asked, weight_asked, bias_asked, _ = ctx.needs_input_grad
         g = g.contiguous()
+        short = _short(ctx.half, g)
         return (
-            g @ weight if x_asked else None,
-            g.t() @ x if weight_asked else None,
+            _times(short, weight) if x_asked else None,
+            _times(short.t(), x) if weight_asked else None,
             g.sum(0) if bias_asked else None,
+            None,
         )
 
 
@@ -131,33 +148,40 @@ class AddNorm(Function):
 
 
 class FeedForward(Function):
-    """gelu(x @ up.T + bias) @ down.T; what stands between the two products is made again in the backward pass."""
+    """gelu(x @ up.T + bias) @ down.T; what stands between the two products is made again in the backward pass.
+
+    With `half` the products of both passes are taken in bfloat16.
+    """
 
     @staticmethod
-    def forward(ctx: Context, x: Tensor, up: Tensor, bias: Tensor, down: Tensor) -> Tensor:
+    def forward(ctx: Context, x: Tensor, up: Tensor, bias: Tensor, down: Tensor, half: bool) -> Tensor:
         """[R, H], [F, H], [F], [H, F] to [R, H]."""
-        wide = x @ up.t()
+        x, up, down = (_short(half, tensor) for tensor in (x, up, down))
+        wide = _times(x, up.t())
         active = torch.empty_like(wide)
         share(rowwise.gelu, len(wide), wide.numel(), *_arrays(wide, bias, active))
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, wide, up, bias, down)
-        return active @ down.t()
+        ctx.half = half
+        return _times(_short(half, active), down.t())
 
     @staticmethod
     def backward(ctx: Context, g: Tensor) -> tuple[Tensor | None, ...]:
         """In the order of the inputs."""
         x, wide, up, bias, down = ctx.saved_tensors
-        g = g.contiguous()
-        to_wide = g @ down
+        g = _short(ctx.half, g.contiguous())
+        to_wide = _times(g, down)
         active = torch.empty_like(wide)
-        sums = g.new_empty(_chunks(len(g)), wide.shape[1])
+        sums = wide.new_empty(_chunks(len(g)), wide.shape[1])
         held = _arrays(wide, bias, to_wide, active, sums)
         share(rowwise.gelu_backward, len(sums), wide.numel(), *held)
-        x_asked, up_asked, bias_asked, down_asked = ctx.needs_input_grad
+        x_asked, up_asked, bias_asked, down_asked, _ = ctx.needs_input_grad
+        active, to_wide = _short(ctx.half, active), _short(ctx.half, to_wide)
         return (
-            to_wide @ up if x_asked else None,
-            to_wide.t() @ x if up_asked else None,
+            _times(to_wide, up) if x_asked else None,
+            _times(to_wide.t(), x) if up_asked else None,
             sums.sum(0) if bias_asked else None,
-            g.t() @ active if down_asked else None,
+            _times(g.t(), active) if down_asked else None,
+            None,
         )
 
 
