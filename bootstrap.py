@@ -118,7 +118,8 @@ def alone() -> Iterator[None]:
 def set_up(extras: frozenset[str]) -> None:
     """Installs the pinned packages and this checkout, then says so in the stamp."""
     began, choice, made = time.monotonic(), torch_choice(), stamp()
-    whole = made.get("of") == digest() and made["torch"] == choice  # only extras are added to what works
+    # what works is kept as it is while extras are added to it
+    whole = made.get("of") == digest() and made["torch"] == choice and usable(choice)
     say(f"setting up .venv with Python {sys.version.split()[0]}, once; what pip says goes to {LOG}")
     LOG.write_text("")
     if not usable(choice):
@@ -207,7 +208,7 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except KeyboardInterrupt:
-        say("stopped; what was set up before is kept, and the same command goes on")
+        say("stopped; the same command takes it up again")
         sys.exit(130)
     except OSError as error:
         stop("the set-up could not go on", str(error), f"May {ROOT} be written, and is its disk not full?")

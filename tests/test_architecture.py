@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "evaluate": {"metrics", "models", "prepare", "rundir", "training", "trust"},
     "parity": {"errors", "files", "recipe_file", "rundir", "data", "models", "tasks"},
     "predictor": {"errors", "machine", "recipe_file", "rundir", "data", "tasks", "models", "training"},
-    "serve": {"errors", "machine", "metrics", "rundir", "predictor"},
+    "serve": {"errors", "machine", "data", "metrics", "rundir", "predictor"},
     "answers": {"errors", "files", "rundir", "data", "predictor"},
     "run": GROUND
     | {"prepare", "description", "metrics", "models", "training", "evaluate", "parity", "report"},

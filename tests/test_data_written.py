@@ -40,6 +40,9 @@ def texts(count: int) -> list[str]:
         ("['in' 'Rome'\n 'again']", ["in", "Rome", "again"]),
         ("[0 3\n 0]", [0, 3, 0]),
         ("{'text': ['Rome'], 'answer_start': [3]}", {"text": ["Rome"], "answer_start": [3]}),
+        ("['Rome' ',' 'Italy']", ["Rome", ",", "Italy"]),
+        ("""['"a" "b"']""", ['"a" "b"']),
+        ("[" + "1" * 5000 + "]", "[" + "1" * 5000 + "]"),
         ("[music]", "[music]"),
         ("['a', 'b' 'c']", "['a', 'b' 'c']"),
         ("[" * 5000 + "]" * 5000, "[" * 5000 + "]" * 5000),
@@ -82,7 +85,25 @@ def test_decimal_commas_are_numbers_where_they_cannot_be_labels() -> None:
     assert rows.canonical(held, infer(held)).column("label")[0] == 0.10
 
 
+def test_commas_between_thousands_are_no_decimals() -> None:
+    held = table(text=texts(40), price=[f"{n * 137:,}" for n in range(40)])
+    with pytest.raises(DataError, match="no number in 'price'; found '1,096'"):
+        rows.canonical(held, infer(held, task="regression", label="price"))
+
+
 def test_labels_that_are_joined_by_commas_stay_labels() -> None:
+    few = [
+        "0,5",
+        "1,5",
+        "2,5",
+        "0",
+        "1",
+        "2",
+        "5",
+    ] * 6  # as halves would be, but labels stand alone here, too
+    assert infer(table(text=texts(42), labels=few)).task == "multilabel"
+    alone = ["1", "2", "3", "4", "5", "1,2", "2,3", "3,4", "1,27", "4,5"] * 4  # one of them never alone
+    assert infer(table(text=texts(40), labels=alone)).task == "multilabel"
     joined = ["4", "27", "4,27", "2", "3,4", "2,3,27", "3", "2,4"] * 5
     roles = infer(table(text=texts(40), labels=joined))
     assert roles.task == "multilabel"
@@ -104,6 +125,7 @@ def test_numbers_that_have_no_digits_left_are_named() -> None:
         (["1\tfear", "2\tjoy"], ("", "fear", "joy")),
         (["0\tanger", "fear", "2\tjoy"], ()),
         (["0\tanger", "5\tjoy"], ()),
+        (["1 star", "2 stars", "3 stars of 5"], ("1 star", "2 stars", "3 stars of 5")),
     ],
 )
 def test_names_of_labels_follow_their_numbers(
@@ -118,6 +140,9 @@ def test_a_hashtag_that_opens_a_sentence_is_a_word_and_a_comment_is_none() -> No
     assert conll.parse(tagged, "x.conll").cells["tokens"][0] == ["#meta", "opens", "in", "Rome0"]
     commented = "".join(f"#doc {n}\nit O\nopens O\nRome B-LOC\n\n" for n in range(6))
     assert conll.parse(commented, "x.conll").cells["tokens"][3] == ["it", "opens", "Rome"]
+    for mark in ("# source = web", "# sent_id = 3", "# meta a B-LOC"):  # as wide as the lines of words
+        wide = "".join(f"{mark}\nit x y O\nopens x y O\nRome x y B-LOC\n\n" for _ in range(6))
+        assert conll.parse(wide, "x.conll").cells["tokens"][0] == ["it", "opens", "Rome"]
 
 
 def test_a_no_break_space_is_part_of_a_word() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from attune.data import inputs
 from attune.errors import DataError, MachineError, Problem
 from attune.rundir import RunDir
 from attune.serve import app, listen
@@ -122,9 +123,14 @@ def test_requests_that_wait_are_answered_together_and_as_many_as_fit():
 
 
 def test_a_wrong_request_does_not_spoil_those_beside_it():
-    found = _asked([["a"], [5], ["b"]], answer=Echo().predict)
-    assert [type(each) for each in found] == [list, DataError, list]
+    echo = Echo()
+    asked = [["a"], [5], *([f"{n}"] for n in range(60)), ["break"]]
+    found = _asked(asked, answer=echo.predict)
+    assert type(found[1]) is DataError
     assert "input 0" in str(found[1])  # as it was counted by the one who asked
+    assert type(found[-1]) is RuntimeError
+    assert all(type(each) is list for each in (found[0], *found[2:-1]))
+    assert len(echo.calls) < 30  # halved, not taken one by one
 
 
 def test_what_would_wait_too_long_is_turned_away():
@@ -146,6 +152,71 @@ def test_a_request_whose_asker_has_gone_costs_nothing():
 
     asyncio.run(main())
     assert echo.calls == [["here"]]
+
+
+def test_what_waits_when_the_server_ends_is_turned_away():
+    async def main():
+        batches = Batches(Echo().predict)
+        waits = asyncio.create_task(batches.of(["a"]))
+        await asyncio.sleep(0)
+        batches.close()
+        return await asyncio.gather(waits, batches.of(["b"]), return_exceptions=True)
+
+    assert [type(each) for each in asyncio.run(main())] == [Busy, Busy]
+
+
+def test_bytes_that_wait_are_bounded_too():
+    async def main():
+        batches = Batches(Echo().predict)
+        many = [asyncio.create_task(batches.of(["a"], size=2**20)) for _ in range(40)]
+        await asyncio.sleep(0)
+        waited = len(batches.waiting)
+        batches.close()
+        await asyncio.gather(*many, return_exceptions=True)
+        return waited
+
+    assert asyncio.run(main()) == 32
+
+
+def test_a_client_that_leaves_gives_its_place_up(tmp_path):
+    """The request is cancelled while it waits, as a connection that closes does to it."""
+    run = RunDir(tmp_path / "run")
+    run.path.mkdir()
+    echo = Echo()
+    made = app.made(echo, run, ["*"])
+
+    async def main():
+        body = [{"type": "http.request", "body": b'{"inputs": ["x"]}'}, {"type": "http.disconnect"}]
+        scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "headers": [
+            (b"content-type", b"application/json"), (b"host", b"x")]}  # fmt: skip
+        sent = []
+
+        async def receive():
+            return body.pop(0)
+
+        async def send(message):
+            sent.append(message)
+
+        await made(scope, receive, send)  # nobody answers: the lifespan has not begun
+        return sent[0]["status"], made.state.batches._next()
+
+    assert asyncio.run(main()) == (499, [])
+    assert echo.calls == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["a", 3],
+        [["a"]],
+        {"text": "a b", "words": 5},
+        {"text": "a b", "words": [[0, 99]]},
+        {"text": "a b", "words": "x"},
+    ],
+)
+def test_words_that_are_none_are_refused_before_a_model_sees_them(given):
+    with pytest.raises(DataError, match="holds no text"):
+        inputs.of_program([given], "tagging")
 
 
 def test_a_port_that_is_taken_and_an_address_that_is_not_here_are_told():

@@ -46,7 +46,10 @@ def rows(recipe: Recipe) -> Rows:
     """
     knobs = recipe.data
     name = recipe.task.name if recipe.task.name == "auto" else tasks.named(recipe.task.name)
-    files = read.read_splits(knobs.train, valid=knobs.valid, test=knobs.test, encoding=knobs.encoding)
+    said = (knobs.text, knobs.pair, *knobs.label.split(","))
+    files = read.read_splits(
+        knobs.train, valid=knobs.valid, test=knobs.test, encoding=knobs.encoding, named=said
+    )
     if "train" not in files:
         raise DataError(
             Problem(knobs.train, "there are no training rows", ", ".join(files), "Add a train file")

@@ -9,9 +9,10 @@ import warnings
 from typing import Any
 
 ENCLOSED = ("[]", "{}")
+WORD = r"""(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
+QUOTED = re.compile(WORD)
 # numpy prints no commas: Python would read ['a' 'b'] as the one word 'ab'
-RUN_ON = re.compile(r"""(?<=["'])\s+(?=["'])""")
-COMMAS = re.compile(r"""["']\s*,""")
+WORDS = re.compile(rf"\[\s*{WORD}(?:\s+{WORD})*\s*\]")
 NUMBERS = re.compile(r"\[\s*[-+\d.]+(\s+[-+\d.]+)*\s*\]")
 
 
@@ -24,15 +25,18 @@ def decoded(cell: Any) -> Any:
         return cell
     try:
         return json.loads(cell)
-    except (json.JSONDecodeError, RecursionError):
-        pass
-    text = cell.strip()
+    except (ValueError, RecursionError):
+        return _printed(cell.strip(), cell)
+
+
+def _printed(text: str, cell: str) -> Any:
+    """A list or an object as Python or numpy print it; the cell where it is none."""
     if NUMBERS.fullmatch(text):
         text = ",".join(text.split())
-    elif RUN_ON.search(text):
-        if COMMAS.search(text):
-            return cell
-        text = RUN_ON.sub(", ", text)
+    elif WORDS.fullmatch(text):
+        text = f"[{', '.join(QUOTED.findall(text))}]"
+    elif re.search(r"Q\s*Q", QUOTED.sub("Q", text)):
+        return cell  # strings side by side, among others with commas
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of signs behind a backslash that mean nothing

@@ -151,7 +151,8 @@ class _Usual:
         """Whether a line that begins with # and opens a sentence is none of its words: `#meta` may be a hashtag."""
         if len(fields) != self.width or (self.numbered and not INDEX.match(fields[0])):
             return True
-        return bool(COMMENT.match(line)) and (self.width < 2 or fields[-1] not in self.last)
+        tagged = fields[-1] in self.last and not INDEX.fullmatch(fields[-1]) and fields[0] != "#"
+        return bool(COMMENT.match(line)) and not tagged
 
 
 def _block(raw: Sequence[tuple[int, str]], usual: _Usual, *, tabs: bool) -> _Block:

@@ -10,7 +10,7 @@ import numpy as np
 
 from attune.data import classes
 from attune.data.columns import Roles
-from attune.data.duplicates import group_near_duplicates
+from attune.data.duplicates import group_near_duplicates, normalised
 from attune.data.problems import SHOWN, count, some
 from attune.data.table import Finding, Table
 
@@ -188,9 +188,10 @@ def _halves(tables: dict[str, Table], whole: Sequence[np.ndarray]) -> list[Findi
 
 def _in_any_order(table: Table) -> list[str]:
     """What each row says, the same for a pair and for the same two texts the other way round."""
-    return [
-        "\n".join(sorted(text.split("\n", 1))) if "pair" in table.columns else text for text in texts(table)
-    ]
+    if "pair" not in table.columns:
+        return list(table.column("text"))
+    both = zip(table.column("text"), table.column("pair"), strict=True)
+    return ["\n".join(sorted(each, key=normalised)) for each in both]
 
 
 def left_out(check: str, table: Table, *, rows: list[int], why: str) -> Finding:

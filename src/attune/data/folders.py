@@ -17,7 +17,7 @@ from attune.errors import DataError, Problem, nearest
 
 NAMES = ("labels", "classes", "mapping", "label_names", "class_names")  # of lists of the names of labels
 MOST_NAMES = 2000
-NUMBERED = re.compile(r"(\d+)[\t ,:;=]+(.+)")  # a line of such a list with the number of the label
+NUMBERED = re.compile(r"(\d+)\s*[\t,:;=]\s*(\S.*)")  # a line of such a list with the number of the label
 SAMPLE = 1 << 16  # bytes from which a file of unknown suffix is recognised
 
 

@@ -85,6 +85,8 @@ def _cells_of(given: Any, task: str, *, whole: bool) -> dict[str, Any]:
     elif isinstance(given, Mapping):
         cells = {name: given[name] for name in ROLES if name in given}
     elif isinstance(given, (tuple, list)) and task == "tagging":
+        if not all(isinstance(word, str) for word in given):
+            return {}
         cells = dict(zip(("text", "words"), joined(given), strict=True))
     elif isinstance(given, (tuple, list)) and len(given) == 2:
         cells = {"text": given[0], "pair": given[1]}
@@ -92,4 +94,19 @@ def _cells_of(given: Any, task: str, *, whole: bool) -> dict[str, Any]:
         return {}
     if task == "tagging" and isinstance(cells.get("text"), str):
         cells.setdefault("words", tags.words(cells["text"], whole=whole))
+        return cells if _are_words(cells["words"], cells["text"]) else {}
     return cells
+
+
+def _are_words(words: Any, text: str) -> bool:
+    """Whether these are places (begin, end) of words in the text, none before the end of the last."""
+    if not isinstance(words, (list, tuple)):
+        return False
+    last = 0
+    for word in words:
+        if not isinstance(word, (list, tuple)) or len(word) != 2 or not all(type(at) is int for at in word):
+            return False
+        if not last <= word[0] < word[1] <= len(text):
+            return False
+        last = word[1]
+    return True

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attune.data.cells import decoded
-from attune.data.looks import COMMA, NUMBER, Look, is_missing, label_name
+from attune.data.looks import COMMA, NUMBER, Look, decimal_commas, is_missing, label_name
 from attune.data.problems import listed, shown
 from attune.data.table import Table
 from attune.errors import DataError, Problem
@@ -31,6 +31,11 @@ def combined(label: Look, sign: str) -> list[str]:
     ]
 
 
+def decimal(label: Look) -> bool:
+    """Whether the cells are numbers with a decimal comma, which the user says they are."""
+    return decimal_commas(list(label.counts))
+
+
 def truths(look: Look) -> bool:
     """True for a column of 0 and 1, or of true and false."""
     return len(look.counts) == 2 and {TRUTH.get(value) for value in look.counts} == {False, True}
@@ -41,6 +46,8 @@ def names(values: set[str], known: Sequence[str]) -> dict[str, str]:
     if not known or not values or not all(value.isascii() and value.isdigit() for value in values):
         return {}
     numbers = {int(value) for value in values}
+    if known[0] == "" and 0 in numbers:
+        return {}  # a list that counts from 1 beside numbers that count from 0 is of something else
     first = 1 if max(numbers) == len(known) and 0 not in numbers else 0
     if max(numbers) - first >= len(known):
         return {}
@@ -122,8 +129,11 @@ def numbers(table: Table, column: str) -> list[float | None]:
     """The number of each cell; None where it holds nothing."""
     made: list[float | None] = []
     problems = []
+    commas = decimal_commas(
+        [cell for cell in table.column(column) if isinstance(cell, str) and COMMA.fullmatch(cell)]
+    )
     for row, cell in enumerate(table.column(column)):
-        if isinstance(cell, str) and COMMA.fullmatch(cell):
+        if commas and isinstance(cell, str) and COMMA.fullmatch(cell):
             cell = cell.replace(",", ".")
         written = isinstance(cell, str) and NUMBER.fullmatch(cell)
         number = float(cell) if written or isinstance(cell, (int, float)) else float("nan")
@@ -133,7 +143,7 @@ def numbers(table: Table, column: str) -> list[float | None]:
             made.append(number)
         else:
             large = abs(number) >= LARGEST
-            fix = f"Write a number below {LARGEST:g}." if large else "Write a number such as 3.5."
+            fix = f"Write a number below {LARGEST:g}." if large else "Write a number such as 3.5 or 1300."
             problems.append(Problem(table.place(row), f"no number in {column!r}", shown(cell), fix))
     if problems:
         raise DataError(*listed(problems))

@@ -57,11 +57,12 @@ NUMBER_NAMES = [
     "grade",
     "similarity",
 ]  # of numbers, where values are many
+STEP_NAMES = [*NUMBER_NAMES, "stars"]  # of numbers whose order means something, also where they are few
 MOST_LABEL_WORDS = 6  # mean words of a cell; a column with more holds text
 MOST_LABELS = 1000
 MOST_FRACTIONS = 20  # a column with more different fractions holds measurements
 COMMA = re.compile(r"\s*[-+]?\d+(,\d+)?\s*")  # a number with a decimal comma
-HALVES = {"0", "00", "5", "50", "25", "75"}  # what stands behind the comma of marks and stars
+THOUSANDS = re.compile(r"\s*[-+]?[1-9]\d{0,2}(,\d{3})+\s*")  # as in 1,300, which is no 1.3
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 
 
@@ -132,19 +133,24 @@ def look(name: str, cells: Iterable[Any]) -> Look:
     )
 
 
+def decimal_commas(cells: Sequence[str]) -> bool:
+    """Whether these texts are numbers some of which have a decimal comma, and not all such commas part thousands."""
+    commas = [cell for cell in cells if "," in cell]
+    return bool(commas) and all(map(COMMA.fullmatch, cells)) and not all(map(THOUSANDS.fullmatch, commas))
+
+
 def with_points(column: Look) -> Look:
     """The same column with its decimal commas as points, where that is what they are.
 
-    `2,5` may also be two labels. It is a number where the column is called like one, where what stands behind the
-    commas is what marks and stars have there, and where it could be no list, as in `3,05`.
+    `2,5` may also be two labels, and `1,300` more than a thousand. It is a decimal where the column is called like a
+    number, where it could be no list, as in `3,05`, and where most of the parts never stand alone.
     """
-    values = [value for value in column.counts if "," in value]
-    if not values or not all(map(COMMA.fullmatch, column.counts)):
+    values = [value.strip() for value in column.counts if "," in value]
+    if not decimal_commas(list(column.counts)):
         return column
-    behind = {value.strip().partition(",")[2] for value in values}
-    odd = any(len(part) > 1 and part[0] == "0" for part in behind)
-    apart = any(part not in column.counts for value in values for part in value.strip().split(","))
-    if not (rank(column.name, NUMBER_NAMES) >= 0 or behind <= HALVES or odd or apart):
+    odd = any(len(part) > 1 and part[0] == "0" for part in (value.partition(",")[2] for value in values))
+    alone = sum(all(part in column.counts for part in value.split(",")) for value in values)
+    if not (rank(column.name, STEP_NAMES) >= 0 or odd or 2 * alone < len(values)):
         return column
     counts = Counter({value.replace(",", "."): times for value, times in column.counts.items()})
     fractions = sum(not float(value).is_integer() for value in counts)

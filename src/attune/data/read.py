@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import lzma
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,11 +42,17 @@ def read(source: str | Path, *, encoding: str = "auto") -> Table:
 
 
 def read_splits(
-    source: str | Path, *, valid: str = "", test: str = "", encoding: str = "auto"
+    source: str | Path,
+    *,
+    valid: str = "",
+    test: str = "",
+    encoding: str = "auto",
+    named: Sequence[str] = (),
 ) -> dict[str, Table]:
     """The tables of the splits there are, out of train, valid and test.
 
-    `source` is a file, a folder with train/valid/test files, a saved data set, or one of the hub.
+    `source` is a file, a folder with train/valid/test files, a saved data set, or one of the hub. Columns that are
+    `named` hold what the user said, and not the names of splits.
 
     Raises:
         DataError: as `read`, for all files together.
@@ -75,7 +82,7 @@ def read_splits(
     if problems:
         raise DataError(*problems)
     if list(tables) == ["train"]:
-        tables = _by_column(tables["train"])
+        tables = _by_column(tables["train"], named)
     return {split: tables[split] for split in ("train", "valid", "test") if split in tables}
 
 
@@ -167,9 +174,10 @@ def _by_split(held: dict[str, Table], source: str) -> dict[str, Table]:
     return tables
 
 
-def _by_column(table: Table) -> dict[str, Table]:
+def _by_column(table: Table, named: Sequence[str]) -> dict[str, Table]:
     """The splits of a table in which every row says which one it is of; the table as train where it does not."""
-    column = next((name for name in table.columns if plain(name) == "split"), "")
+    held = [name for name in table.columns if plain(name) == "split" and name not in named]
+    column = held[0] if held and len(table.columns) > 2 else ""
     said = [splitnames.SPLITS.get(str(cell).strip().lower(), "") for cell in table.cells.get(column, [])]
     parts = [part for part in ("train", "valid", "test") if part in said]
     if "" in said or len(parts) < 2 or parts[0] != "train":

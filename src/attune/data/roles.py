@@ -8,7 +8,16 @@ from dataclasses import replace
 
 from attune.data import foreign, labels, schemas
 from attune.data.columns import Asked, Choice, Roles, choose_label, choose_pair, choose_text
-from attune.data.looks import LABEL_NAMES, MOST_FRACTIONS, NUMBER_NAMES, Look, look, rank, with_points
+from attune.data.looks import (
+    LABEL_NAMES,
+    MOST_FRACTIONS,
+    NUMBER_NAMES,
+    STEP_NAMES,
+    Look,
+    look,
+    rank,
+    with_points,
+)
 from attune.data.problems import count, shown, some
 from attune.data.table import Table
 from attune.errors import DataError, Problem, RecipeError, nearest
@@ -22,7 +31,6 @@ NEEDED = {
     "tagging": "words with one tag each, or texts with spans: --text COLUMN --label COLUMN",
     "similarity": "two texts in each row: --text COLUMN --pair COLUMN",
 }
-STEP_NAMES = [*NUMBER_NAMES, "stars"]  # of numbers whose order means something, also where they are few
 FEWEST_MARKS = 3  # columns of 0 and 1 from which on they are labels without being named
 
 
@@ -62,9 +70,8 @@ def infer(
 
 def _labelled(table: Table, asked: Asked) -> Roles:
     """The roles of texts, or pairs of texts, with labels or numbers."""
-    looks = {name: look(name, table.column(name)) for name in table.columns}
-    if asked.task != "multilabel":
-        looks = {name: with_points(held) for name, held in looks.items()}
+    raw = {name: look(name, table.column(name)) for name in table.columns}
+    looks = raw if asked.task == "multilabel" else {name: with_points(held) for name, held in raw.items()}
     given = asked.of(table.columns)
     text, pair = _texts([held for name, held in looks.items() if name not in given], asked)
     candidates = [held for name, held in looks.items() if name not in (text.column, pair)]
@@ -87,7 +94,7 @@ def _labelled(table: Table, asked: Asked) -> Roles:
     task = _task(held, sign, bool(pair)) if asked.task == "auto" else asked.task
     _check_texts(table, texts, _wrong_label(table, held, task))
     named = _names(table, held, sign) if task in ("classification", "multilabel") else {}
-    why = _why(held, task, sign)
+    why = _why(held if task == "regression" else raw[held.name], task, sign)
     roles = Roles(task, text.column, held.name, (*reasons, why, *say), pair, names=named, separator=sign)
     if not named:
         return roles
@@ -180,7 +187,7 @@ def _check_texts(table: Table, texts: Sequence[Look], *more: Problem | None) -> 
 
 def _wrong_label(table: Table, label: Look, task: str) -> Problem | None:
     """A label whose cells are not what the task learns."""
-    if task == "regression" and not label.numbers:
+    if task == "regression" and not label.numbers and not labels.decimal(label):
         labels.refuse_odd_numbers(table, label.name)
         fix = "Name the column of the numbers: --label COLUMN"
         return Problem(table.path, f"the column {label.name!r} does not hold numbers", label.shown(3), fix)

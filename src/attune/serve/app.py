@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
@@ -26,13 +26,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from attune import machine
+from attune.data.inputs import ROLES
 from attune.errors import AttuneError, DataError, Problem
 from attune.metrics.scales import scale
 from attune.predictor import Predictor
 from attune.rundir import RunDir
-from attune.serve.batches import MOST, Batches, Busy
+from attune.serve.batches import MOST, MOST_BYTES, Batches, Busy
 
-MOST_BYTES = 2**20  # of a request
 PAGE = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
@@ -58,8 +58,10 @@ def made(predictor: Predictor, run: RunDir, hosts: list[str]) -> Starlette:
     """The application; `hosts` are the names under which it may be asked (`*`: any).
 
     The names matter on a laptop: a page of the web could otherwise ask it, under a name of its own that points here.
+    `state.batches` is what waits; whoever ends the server closes it first.
     """
     batches = Batches(predictor.predict)
+    known = {*ROLES, *predictor.names.values()}
 
     @contextlib.asynccontextmanager
     async def answering(_: Starlette) -> AsyncIterator[None]:
@@ -71,8 +73,9 @@ def made(predictor: Predictor, run: RunDir, hosts: list[str]) -> Starlette:
             await asyncio.gather(work, return_exceptions=True)
 
     async def predict(request: Request) -> Response:
-        inputs = inputs_of(await body_of(request))
-        answers = await batches.of(inputs)
+        body, size = await body_of(request)
+        inputs = [_only(each, known) for each in inputs_of(body)]
+        answers = await _while_there(request, batches.of(inputs, size))
         return _json({"answers": [asdict(answer) for answer in answers]})
 
     async def health(_: Request) -> Response:
@@ -84,7 +87,7 @@ def made(predictor: Predictor, run: RunDir, hosts: list[str]) -> Starlette:
     async def tell(_: Request) -> Response:
         return _json(told)
 
-    return Starlette(
+    application = Starlette(
         routes=[
             *(Route(path, _file(*held)) for path, held in PAGE.items()),
             Route("/info", tell),
@@ -95,10 +98,34 @@ def made(predictor: Predictor, run: RunDir, hosts: list[str]) -> Starlette:
         exception_handlers={AttuneError: _mistaken, Refused: _refused, Busy: _busy, Exception: _failed},
         lifespan=answering,
     )
+    application.state.batches = batches
+    return application
 
 
-async def body_of(request: Request) -> Any:
-    """The JSON of a request.
+async def _while_there(request: Request, answers: Coroutine[Any, Any, list[Any]]) -> list[Any]:
+    """The answers; given up when the one who asked goes away.
+
+    Raises:
+        Refused: then; nobody reads it.
+    """
+    asked, gone = asyncio.ensure_future(answers), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({asked, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            raise Refused(499, "whoever asked has gone")
+        return asked.result()
+    finally:
+        asked.cancel()
+        gone.cancel()
+
+
+def _only(given: Any, known: set[str]) -> Any:
+    """An input without the cells that no task reads, so that they take no memory while it waits."""
+    return {name: given[name] for name in known if name in given} if isinstance(given, dict) else given
+
+
+async def body_of(request: Request) -> tuple[Any, int]:
+    """The JSON of a request, and its size in bytes.
 
     Raises:
         Refused: for a body that is too long, or none of JSON.
@@ -113,7 +140,7 @@ async def body_of(request: Request) -> Any:
             what = f"the body is longer than {MOST_BYTES:,} bytes"
             raise Refused(413, what, fix="Send fewer inputs at a time, or use `attune predict` for a file")
     try:
-        return json.loads(body)
+        return json.loads(body), len(body)
     except (ValueError, RecursionError) as error:
         raise Refused(400, "the body is no JSON", str(error)[:80], 'Send {"inputs": ["a text"]}') from error
 
@@ -128,7 +155,7 @@ def inputs_of(body: Any) -> list[Any]:
     if isinstance(inputs, str | dict):
         inputs = [inputs]
     if not isinstance(inputs, list) or not inputs:
-        found = ", ".join(map(str, body))[:60] if isinstance(body, dict) else type(body).__name__
+        found = ", ".join(map(ascii, body))[:60] if isinstance(body, dict) else type(body).__name__
         raise Refused(400, "there are no inputs", found, 'Send {"inputs": ["a text", "another"]}')
     if len(inputs) > MOST:
         what = f"more than {MOST:,} inputs at a time"
@@ -178,7 +205,8 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 async def _busy(_: Request, error: Exception) -> Response:
-    problem = Problem("request", "too many inputs are waiting", fix="Ask again in a second")
+    what = "too many inputs are waiting, or the server is ending"
+    problem = Problem("request", what, fix="Ask again in a second")
     return _json({"problems": [problem.as_dict()]}, 503, **{"Retry-After": "1"})
 
 

@@ -43,14 +43,23 @@ def serve(
         predictor = open_run(name, precision=precision, device=device)
         predictor.predict([dict.fromkeys(predictor.names, "a")])  # kernels are there before someone waits
         ours = alone(host)
-        application = made(predictor, run, NAMES if ours else ["*"])
+        application = made(predictor, run, [*NAMES, host] if ours else ["*"])
         say(f"{run.path} answers at {address(listening)}")
         say("  try it there in a browser, or POST JSON to /predict; Ctrl-C ends it")
         if not ours:
             say(f"  {OPEN}")
         config = uvicorn.Config(application, log_level="warning", access_log=False, server_header=False)
         config.timeout_graceful_shutdown = LAST_ANSWERS
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Ends with what is being computed, and not with all that waits."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Turns away what waits, then ends as uvicorn does."""
+        self.config.app.state.batches.close()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
 
 
 def bound(host: str, port: int) -> socket.socket:
