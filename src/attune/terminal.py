@@ -211,6 +211,7 @@ class Screen:
         paired = run.read("data.json")["roles"]["pair"]
         given = """'{"text": "...", "pair": "..."}'""" if paired else "text"
         self.say(f"  try     {asked} FILE, or: echo {given} | {asked} -")
+        self.say(f"  serve   {command(f'serve {run.path}')}")
 
 
 def _table(metrics: dict[str, Any], shown: Sequence[str]) -> Table:
