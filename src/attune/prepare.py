@@ -12,6 +12,7 @@ from attune import tasks
 from attune.data import checks, findings, read, roles, split
 from attune.data import rows as by_role
 from attune.data.checks import Finding
+from attune.data.problems import some
 from attune.data.roles import Roles
 from attune.data.table import Table
 from attune.errors import DataError, Problem, RecipeError
@@ -58,7 +59,7 @@ def rows(recipe: Recipe) -> Rows:
     found = roles.infer(files["train"], task=asked, text=knobs.text, pair=knobs.pair, label=knobs.label)
     tables = by_role.splits(files, found, spans=knobs.spans)
     tables, told = checks.examine(tables, found, rare=knobs.rare_labels, split=len(tables) < 3)
-    _check_given(recipe, tables, found.knobs["label"])
+    _check_given(recipe, files, tables, found.knobs["label"])
     missing = {part: share for part, share in _shares(recipe, tables).items() if part not in tables}
     notes = tuple(note for table in tables.values() for note in table.notes)
     if missing:
@@ -70,12 +71,12 @@ def rows(recipe: Recipe) -> Rows:
     return Rows(resolved, tables, found, told, notes)
 
 
-def _check_given(recipe: Recipe, tables: dict[str, Table], label: str) -> None:
+def _check_given(recipe: Recipe, files: dict[str, Table], tables: dict[str, Table], label: str) -> None:
     """Raises for files that were named for valid or test and have no label to measure by."""
     named = {part: getattr(recipe.data, part) for part in ("valid", "test")}
     what, fix = f"it has no labels in {label!r}", "Name a file with the columns of train, or leave it out"
     problems = [
-        Problem(f"data.{part}", what, file, fix)
+        Problem(f"data.{part}", what, f"the columns {some(files[part].columns, 20)} in {file}", fix)
         for part, file in named.items()
         if file and part not in tables
     ]
