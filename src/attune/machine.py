@@ -136,6 +136,15 @@ def bfloat16() -> bool:
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(words)
 
 
+def keep_few_products() -> None:
+    """Lets oneDNN, which multiplies bfloat16, keep what it compiled for the last few shapes only.
+
+    Streams have a length of their own each: a thousand kept shapes would take half a gigabyte and hardly come again.
+    It reads this when it is first used.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
+
+
 def kernels() -> str:
     """Whether the compiled kernels are there to be used, `on`, or why not."""
     if os.environ.get("ATTUNE_KERNELS", "1") == "0":

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from attune import machine
 from attune.models.backbone import Layered
 from attune.models.block import Block
 from attune.models.place import Place, there
@@ -39,6 +40,8 @@ class Bert(Layered):
         """Computes there from now on, the products of training in the place's precision."""
         super().move(place)
         half = place.half and place.device.type == "cpu"
+        if half:
+            machine.keep_few_products()
         self.layers = [replace(layer, half=half) for layer in self.layers]
 
     def in_bfloat16(self) -> bool:
@@ -46,6 +49,7 @@ class Bert(Layered):
         made = {id(layer): layer.in_bfloat16() for layer in self.layers}
         if None in made.values():
             return False
+        machine.keep_few_products()
         self.layers = [made[id(layer)] for layer in self.layers]
         return True
 
