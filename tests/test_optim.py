@@ -136,6 +136,34 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
         assert all(torch.equal(a, b) for a, b in zip(seen[0], other, strict=True))
 
 
+@pytest.mark.parametrize("size", [1, 1023, 1024, 5000, 70_001])
+def test_shares_of_a_large_matrix_are_cut_between_blocks_and_leave_nothing_out(monkeypatch, size):
+    monkeypatch.setattr(threads, "SMALL", 0)
+    before, seen = torch.get_num_threads(), []
+    try:
+        for many in (1, 2, 3, 7):
+            torch.set_num_threads(many)
+            weights = [torch.linspace(-1, 1, size).requires_grad_(), torch.ones(3000).requires_grad_()]
+            optimizer = AdamW([{"params": weights, "weight_decay": 0.1}], lr=0.01)
+            random = torch.Generator().manual_seed(1)
+            for _ in range(4):
+                for weight in weights:
+                    weight.grad = torch.randn(weight.shape, generator=random)
+                optimizer.step()
+            seen.append(weights)
+    finally:
+        torch.set_num_threads(before)
+    reference = [torch.linspace(-1, 1, size).requires_grad_(), torch.ones(3000).requires_grad_()]
+    theirs, random = torch.optim.AdamW(reference, lr=0.01, weight_decay=0.1), torch.Generator().manual_seed(1)
+    for _ in range(4):
+        for weight in reference:
+            weight.grad = torch.randn(weight.shape, generator=random)
+        theirs.step()
+    for place, expected in enumerate(reference):
+        torch.testing.assert_close(seen[0][place], expected, atol=1e-6, rtol=1e-5)
+        assert all(torch.equal(seen[0][place], other[place]) for other in seen[1:])
+
+
 def test_rows_of_two_micro_batches_add_up():
     ours, optimizer, theirs, reference = _pair(0.0)
     for model in (ours, theirs):

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from attune.models.block import compiled
 
+BLOCK = 1024  # weights; more than any processor takes in one turn of a loop
+
 
 class Numbers(NamedTuple):
     """What one step does to every weight of a group, as float32."""
@@ -159,7 +161,11 @@ def _numbers(group: dict[str, Any], step: float, scale: float) -> Numbers:
 
 
 def _move(flat: list[tuple[Any, ...]]) -> None:
-    """One pass over all parameters as if they were one, in equal shares."""
+    """One pass over all parameters as if they were one, in about equal shares.
+
+    Shares are cut between blocks: a loop over vectors and the one over what is left behind them may round otherwise,
+    and which element is in which must not hang on the number of threads.
+    """
     if not flat:
         return
     from attune.models.kernels import adam
@@ -171,7 +177,9 @@ def _move(flat: list[tuple[Any, ...]]) -> None:
         for arrays, last in zip(flat, ends, strict=True):
             start = last - len(arrays[0])
             if start < end and begin < last:
-                adam.dense(max(begin - start, 0), min(end, last) - start, *arrays)
+                first = max(begin - start, 0) // BLOCK * BLOCK
+                stop = last - start if last <= end else (end - start) // BLOCK * BLOCK
+                adam.dense(first, stop, *arrays)
 
     share(work, ends[-1], ends[-1])
 
