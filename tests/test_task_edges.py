@@ -160,3 +160,21 @@ def test_another_judge_of_the_same_probabilities_decides_and_ranks_as_before():
     assert ((seen >= 0) & (seen <= 1)).all()
     assert (task.decided(seen) == judge.decided(held)).all()
     assert (np.argsort(seen, 0) == np.argsort(held, 0)).all()
+
+
+@pytest.mark.parametrize(("offset", "held"), [(100.0, True), (1e8, False)])
+def test_numbers_far_from_zero_keep_their_scale_outside_of_the_head(checkpoints, offset, held):
+    task = tasks.build("regression", {})
+    task.learn(table_of(text=list("abc"), label=[offset - 1, offset, offset + 1]))
+    model = load.backbone(checkpoints("bert"), "classification", task.labels, seed=1, problem="regression")
+    model.model.eval()
+    stream = Stream.of([np.arange(5, 5 + length) for length in (4, 7, 2)])
+
+    def answered():
+        with torch.inference_mode():
+            return model.classify(stream)[:, 0].double().numpy() * task.scale + task.mean
+
+    before = answered()
+    task.finish(model)
+    assert (task.mean == 0.0) is held  # the head says the number itself, or `mean` and `scale` stay beside it
+    np.testing.assert_allclose(answered(), before, rtol=0, atol=1e-3)
