@@ -85,6 +85,17 @@ def test_decimal_commas_are_numbers_where_they_cannot_be_labels() -> None:
     assert rows.canonical(held, infer(held)).column("label")[0] == 0.10
 
 
+def test_what_may_be_decimals_or_labels_is_said_and_the_task_decides() -> None:
+    halves = ["1", "1,5", "2", "2,5", "3", "3,5", "4", "4,5", "5"] * 4
+    held = table(text=texts(36), bewertung=halves)
+    roles = infer(held)
+    assert roles.task == "multilabel"
+    assert "--task regression reads decimals" in roles.reasons[-1]
+    asked = infer(held, task="regression")
+    assert "numbers from 1 to 5" in asked.reasons[-1]
+    assert rows.canonical(held, asked).column("label")[1] == 1.5
+
+
 def test_commas_between_thousands_are_no_decimals() -> None:
     held = table(text=texts(40), price=[f"{n * 137:,}" for n in range(40)])
     with pytest.raises(DataError, match="no number in 'price'; found '1,096'"):

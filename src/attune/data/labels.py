@@ -31,11 +31,6 @@ def combined(label: Look, sign: str) -> list[str]:
     ]
 
 
-def decimal(label: Look) -> bool:
-    """Whether the cells are numbers with a decimal comma, which the user says they are."""
-    return decimal_commas(list(label.counts))
-
-
 def truths(look: Look) -> bool:
     """True for a column of 0 and 1, or of true and false."""
     return len(look.counts) == 2 and {TRUTH.get(value) for value in look.counts} == {False, True}
@@ -119,9 +114,8 @@ def marks(table: Table, columns: Sequence[str]) -> list[list[str] | None]:
 def refuse_odd_numbers(table: Table, column: str) -> None:
     """Raises for the cells of a column that are no numbers, by their places, where most are some."""
     cells = [cell for cell in table.column(column) if not is_missing(cell)]
-    if sum(bool(NUMBER.fullmatch(str(cell)) or COMMA.fullmatch(str(cell))) for cell in cells) * 2 > len(
-        cells
-    ):
+    written = [str(cell) for cell in cells]
+    if sum(bool(NUMBER.fullmatch(cell) or COMMA.fullmatch(cell)) for cell in written) * 2 > len(cells):
         numbers(table, column)
 
 

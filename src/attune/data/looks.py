@@ -139,8 +139,8 @@ def decimal_commas(cells: Sequence[str]) -> bool:
     return bool(commas) and all(map(COMMA.fullmatch, cells)) and not all(map(THOUSANDS.fullmatch, commas))
 
 
-def with_points(column: Look) -> Look:
-    """The same column with its decimal commas as points, where that is what they are.
+def with_points(column: Look, *, sure: bool = False) -> Look:
+    """The same column with its decimal commas as points, where that is what they are, or the user is `sure` of it.
 
     `2,5` may also be two labels, and `1,300` more than a thousand. It is a decimal where the column is called like a
     number, where it could be no list, as in `3,05`, and where most of the parts never stand alone.
@@ -150,7 +150,7 @@ def with_points(column: Look) -> Look:
         return column
     odd = any(len(part) > 1 and part[0] == "0" for part in (value.partition(",")[2] for value in values))
     alone = sum(all(part in column.counts for part in value.split(",")) for value in values)
-    if not (rank(column.name, STEP_NAMES) >= 0 or odd or 2 * alone < len(values)):
+    if not (sure or rank(column.name, STEP_NAMES) >= 0 or odd or 2 * alone < len(values)):
         return column
     counts = Counter({value.replace(",", "."): times for value, times in column.counts.items()})
     fractions = sum(not float(value).is_integer() for value in counts)

@@ -14,6 +14,7 @@ from attune.data.looks import (
     NUMBER_NAMES,
     STEP_NAMES,
     Look,
+    decimal_commas,
     look,
     rank,
     with_points,
@@ -71,7 +72,10 @@ def infer(
 def _labelled(table: Table, asked: Asked) -> Roles:
     """The roles of texts, or pairs of texts, with labels or numbers."""
     raw = {name: look(name, table.column(name)) for name in table.columns}
-    looks = raw if asked.task == "multilabel" else {name: with_points(held) for name, held in raw.items()}
+    looks = raw
+    if asked.task != "multilabel":
+        sure = asked.task == "regression"
+        looks = {name: with_points(held, sure=sure) for name, held in raw.items()}
     given = asked.of(table.columns)
     text, pair = _texts([held for name, held in looks.items() if name not in given], asked)
     candidates = [held for name, held in looks.items() if name not in (text.column, pair)]
@@ -145,7 +149,8 @@ def _why(label: Look, task: str, sign: str) -> str:
         return f"label: {label.name!r} (numbers from {numbers[0]:g} to {numbers[-1]:g})"
     if sign:
         parts = {part.strip() for value in label.counts for part in value.split(sign)}
-        return f"label: {label.name!r} ({count(len(parts), 'label')}, joined by {sign!r})"
+        other = "; --task regression reads decimals" if decimal_commas(list(label.counts)) else ""
+        return f"label: {label.name!r} ({count(len(parts), 'label')}, joined by {sign!r}{other})"
     noun = "label" if task == "multilabel" else "value"
     steps = task == "classification" and label.numbers and rank(label.name, STEP_NAMES) >= 0
     ordered = (
@@ -187,7 +192,7 @@ def _check_texts(table: Table, texts: Sequence[Look], *more: Problem | None) -> 
 
 def _wrong_label(table: Table, label: Look, task: str) -> Problem | None:
     """A label whose cells are not what the task learns."""
-    if task == "regression" and not label.numbers and not labels.decimal(label):
+    if task == "regression" and not label.numbers:
         labels.refuse_odd_numbers(table, label.name)
         fix = "Name the column of the numbers: --label COLUMN"
         return Problem(table.path, f"the column {label.name!r} does not hold numbers", label.shown(3), fix)

@@ -75,13 +75,19 @@ async function ask(roles) {
   const button = document.querySelector("button");
   button.disabled = true;
   try {
-    const reply = await fetch("/predict", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ inputs: [cells] }) });
-    const found = await reply.json();
-    $("answer").replaceChildren(...(reply.ok ? [shown(found.answers[0], cells)] : problems(found.problems)));
-  } catch (error) {
-    $("answer").replaceChildren(...problems([{ what: "the server does not answer", found: "", fix: "Is `attune serve` still running?" }]));
+    const found = await told(cells);
+    $("answer").replaceChildren(...(found.answers ? [shown(found.answers[0], cells)] : problems(found.problems)));
   } finally {
     button.disabled = false;
+  }
+}
+
+async function told(cells) {
+  const body = JSON.stringify({ inputs: [cells] });
+  try {
+    return await (await fetch("/predict", { method: "POST", headers: { "Content-Type": "application/json" }, body })).json();
+  } catch (error) {
+    return { problems: [{ what: "the server does not answer", found: String(error), fix: "Is `attune serve` still running?" }] };
   }
 }
 
