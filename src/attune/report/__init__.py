@@ -47,7 +47,8 @@ def _environment() -> Any:
 
 
 def _style() -> str:
-    """The style sheet, which is markup already."""
+    """The colours and the style sheet, which are markup already."""
     from markupsafe import Markup
 
-    return Markup((HERE / "style.css").read_text(encoding="utf-8"))
+    sheets = (HERE.parent / "palette.css", HERE / "style.css")
+    return Markup("".join(path.read_text(encoding="utf-8") for path in sheets))

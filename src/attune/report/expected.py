@@ -25,14 +25,25 @@ HUNDRED = {
         "Of 100 texts like these, about {} would find their own partner before all others of the test.",
     ),
 }
+TWO = {
+    "qa": (
+        ("HasAns_exact", "NoAns_exact"),
+        "Of 100 questions whose answer is in the text, about {} would be answered word for word; of 100 whose answer "
+        "is not, about {} would be told to have none.",
+    ),
+    "entities": (
+        ("overall_recall", "overall_precision"),
+        "Of 100 entities in new texts like these, it would find about {}; of 100 that it marks, about {} would be "
+        "right in extent and type.",
+    ),
+}
 SAME = {"overall_accuracy": "accuracy"}  # other names of the same measure
 
 
 def sentences(folder: Folder, metric: str, split: str) -> list[str]:
     """What the scores of a split promise, what the main metric is, and how sure that is."""
     kind, entries = kind_of(folder), folder.metrics[split]
-    found = [_hundred(kind, entries), _answered(kind, entries), _entities(kind, entries)]
-    found += [_error(kind, folder, entries)]
+    found = [_hundred(kind, entries), _two(kind, entries), _error(kind, folder, entries)]
     found += [_meaning(metric, kind), _interval(entries[metric])]
     return [sentence for sentence in found if sentence]
 
@@ -47,15 +58,12 @@ def _hundred(kind: Kind, entries: dict[str, Any]) -> str:
     return told.format(f"{round(100 * share / whole)} ({round(100 * low)} to {round(100 * high)})")
 
 
-def _answered(kind: Kind, entries: dict[str, Any]) -> str:
-    """Of questions that have an answer: the mean over all hides a model that never gives one."""
-    share, rest = _value(entries, "HasAns_exact"), _value(entries, "NoAns_exact")
-    if kind.name != "qa" or share is None or rest is None:
-        return ""
-    return (
-        f"Of 100 questions whose answer is in the text, about {round(share)} would be answered word for word; "
-        f"of 100 whose answer is not, about {round(rest)} would be told to have none."
-    )
+def _two(kind: Kind, entries: dict[str, Any]) -> str:
+    """Both sides of what one mean hides."""
+    metrics, told = TWO.get(kind.name, ((), ""))
+    shares = {metric: _value(entries, metric) for metric in metrics}
+    known = [100 * share / scale(metric).high for metric, share in shares.items() if share is not None]
+    return told.format(*map(round, known)) if known and len(known) == len(metrics) else ""
 
 
 def _range(entries: dict[str, Any], metric: str, share: float, whole: float) -> tuple[float, float]:
@@ -65,16 +73,6 @@ def _range(entries: dict[str, Any], metric: str, share: float, whole: float) -> 
         return wilson(share, float(entry["n"]))
     bounds = (entry.get("low"), entry.get("high"))  # of words, which are not alone in their rows
     return (bounds[0] / whole, bounds[1] / whole) if all(map(finite, bounds)) else (share, share)
-
-
-def _entities(kind: Kind, entries: dict[str, Any]) -> str:
-    found, right = _value(entries, "overall_recall"), _value(entries, "overall_precision")
-    if kind.name != "entities" or found is None or right is None:
-        return ""
-    return (
-        f"Of 100 entities in new texts like these, it would find about {round(100 * found)}; "
-        f"of 100 that it marks, about {round(100 * right)} would be right in extent and type."
-    )
 
 
 def _error(kind: Kind, folder: Folder, entries: dict[str, Any]) -> str:

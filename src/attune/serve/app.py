@@ -182,6 +182,8 @@ def info(predictor: Predictor, run: RunDir) -> dict[str, Any]:
 
 def _file(name: str, kind: str) -> Any:
     content = (files("attune.serve") / name).read_bytes()
+    if kind == "text/css":
+        content = (files("attune") / "palette.css").read_bytes() + content
 
     async def send(_: Request) -> Response:
         return Response(content, media_type=kind, headers=GUARDS)
