@@ -12,7 +12,7 @@ from test_families import CASES, answers, sequences_of
 from test_loop import _fit
 from test_task_contract import NAMES, QUICK, Case
 
-from attune import machine, prepare
+from attune import machine, prepare, spoken
 from attune.errors import MachineError, RecipeError
 from attune.models import load, plans
 from attune.models.kernels import ragged as kernel
@@ -215,7 +215,10 @@ def test_the_plan_names_a_gpu_that_is_not_used(checkpoints, reviews, monkeypatch
     recipe = Recipe.model_validate(
         {"data": {"train": str(reviews)}, "model": {"base": checkpoints("bert"), "max_tokens": 16}}
     )
-    assert "a GPU beside auto" in prepare.prepare(prepare.rows(recipe)).rows.notes
+    ready = prepare.prepare(prepare.rows(recipe))
+    assert "a GPU beside auto" in ready.offers
+    assert any("a GPU beside auto" in line for line in spoken.planned(ready))
+    assert not ready.rows.notes  # it says nothing of the data, and so does not stand in the report
 
 
 @pytest.mark.parametrize("family", ["gpt2", "albert"])

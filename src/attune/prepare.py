@@ -128,6 +128,7 @@ class Prepared:
     steps: int = 0
     trained: Any = None  # what of the model is trained, in words and numbers
     own_head: bool = False  # whether the model brings a head that answers with these labels
+    offers: tuple[str, ...] = ()  # what this machine could do and was not asked for
     keepable: bool = False  # whether what leaves the frozen layers may be kept from epoch to epoch
 
     @property
@@ -240,7 +241,7 @@ def _decide(ready: Prepared, width: int, rate: float) -> None:
 
 
 def _check_precision(ready: Prepared, *, halves: bool) -> None:
-    """Raises for a precision that this model cannot be trained in; notes what would be faster."""
+    """Raises for a precision that this model cannot be trained in; keeps what would be faster for the plan."""
     from attune.models import place
 
     asked, knobs = ready.rows.recipe.train, ready.recipe.train
@@ -248,6 +249,4 @@ def _check_precision(ready: Prepared, *, halves: bool) -> None:
         what = "on a CPU bfloat16 is for the layers of BERT's kin with the exact GELU"
         raise RecipeError(Problem("train.precision", what, ready.model_type, "Leave it out"))
     faster = place.faster(knobs.device, asked.precision) if halves else ""
-    for note in filter(None, (place.offer(asked.device), faster)):
-        if note not in ready.rows.notes:
-            ready.rows = replace(ready.rows, notes=(*ready.rows.notes, note))
+    ready.offers = tuple(filter(None, (place.offer(asked.device), faster)))

@@ -56,7 +56,7 @@ def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
     """The plan as pairs of a word and a sentence."""
     found, recipe = ready.rows, ready.recipe
     yield "task", recipe.task.name
-    yield from map(told, (*found.roles.reasons, *found.notes))
+    yield from map(told, (*found.roles.reasons, *found.notes, *ready.offers))
     sizes = {part: len(table) for part, table in found.tables.items()}
     shown = " / ".join(f"{sizes[part]:,}" for part in ("train", "valid", "test"))
     yield "rows", f"{shown} (train / valid / test), {_held_out(found.tables)}"
@@ -70,7 +70,8 @@ def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
     yield "method", f"{ready.trained.sentence}{once}"
     knobs = recipe.train
     epochs = "1 epoch" if knobs.epochs == 1 else f"{knobs.epochs:g} epochs"
-    where = "" if knobs.device == "cpu" else f", on {knobs.device} in {knobs.precision}"
+    usual = (knobs.device, knobs.precision) == ("cpu", "float32")
+    where = "" if usual else f", on {knobs.device} in {knobs.precision}"
     yield (
         "train",
         f"{epochs}, about {ready.steps:,} steps of {knobs.batch} {knobs.batch_by}, "
