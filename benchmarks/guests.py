@@ -25,7 +25,8 @@ from pathlib import Path
 from sides.job import PROTOCOL, Job, prepared
 
 HERE = Path(__file__).resolve().parent
-TORCH = "torch==2.13.0"
+CONSTRAINTS = (HERE.parent / "constraints.txt").read_text(encoding="utf-8").splitlines()
+TORCH = next(line for line in CONSTRAINTS if line.startswith("torch=="))
 # what pip installs for each; none of their pins admits transformers 5
 GUESTS = {
     "flair": [TORCH, "flair==0.15.1"],
