@@ -70,9 +70,26 @@ def test_the_benchmark_of_a_gpu_runs_whole_on_a_cpu(job, tmp_path):
     assert " x |" in done.stdout
 
 
+def _paired(job):
+    """The same rows with a second text."""
+    for split in ("train", "test"):
+        path = Path(job.folder) / f"{split}.csv"
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))[1:]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            made = [
+                (text, " ".join(text.split()[::-1][: 1 + row % 7]), label)
+                for row, (text, label) in enumerate(lines)
+            ]
+            csv.writer(file).writerows([("sentence1", "sentence2", "label"), *made])
+
+
 @needs_accelerate
 @pytest.mark.filterwarnings("ignore")
-def test_without_dropout_and_on_the_same_order_both_sides_end_with_the_same_weights(job, tmp_path):
+@pytest.mark.parametrize("pairs", [False, True], ids=["texts", "pairs"])
+def test_without_dropout_and_on_the_same_order_both_sides_end_with_the_same_weights(job, tmp_path, pairs):
+    if pairs:
+        _paired(job)
     ready = jobs.prepared(job)
     learner, features = ours.learner_of(job, ready), ready.features
     trainer = trainers.trainer_of(job, ready, output=str(tmp_path / "out"), tuned=False)
@@ -80,6 +97,7 @@ def test_without_dropout_and_on_the_same_order_both_sides_end_with_the_same_weig
     assert own.keys() == theirs.keys()
     before = {name: held.detach().clone() for name, held in own.items()}
     assert all(torch.equal(held, theirs[name]) for name, held in before.items())  # the new head, too
+    assert (features["train"].sequences.kinds is not None) is pairs  # token types, which both sides are given
     order = Order(ours.steps_of(job, features["train"]), job.epochs)
     trainer._get_train_sampler = lambda *_: order
     trainer.train()
