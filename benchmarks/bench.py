@@ -37,6 +37,8 @@ class Work:
     lr: float = 1e-4
     only: tuple[str, ...] = ()  # systems that can do it; empty: all
     size: str = ""  # a model of `sizes.py`; empty: the one that is given
+    tests: int = 0  # test rows: the peers answer one at a time; 0: all
+    seeds: int = 0  # no more than so many; 0: as many as asked for
 
 
 USUAL = tuple(name for name in SYSTEMS if not name.endswith("_bf16"))  # what every processor can do
@@ -45,11 +47,11 @@ TRAINERS = ("attune", "trainer", "trainer_tuned")
 WORKS = {
     "sst2": Work(3000),
     "banking77": Work(3000, lr=2e-4),
-    "imdb": Work(240),
+    "imdb": Work(360, lr=2e-4, only=TRAINERS, tests=1000),
     "wnut17": Work(1200, lr=3e-4, only=TOKENS),
-    "squad": Work(600, lr=2e-4, only=TOKENS),
+    "squad": Work(600, lr=2e-4, only=TRAINERS, tests=300),
     BUNDLED: Work(0),
-    **{f"sst2-{name}": Work(300, only=TRAINERS, size=name) for name in sizes.SIZES},
+    **{f"sst2-{name}": Work(300, only=TRAINERS, size=name, tests=100, seeds=1) for name in sizes.SIZES},
 }
 
 
@@ -81,9 +83,9 @@ def measured(name: str, folder: str, model: str, given: argparse.Namespace, keep
     """The results of one job: the systems in turn, seed by seed."""
     work, results = WORKS[name], []
     systems = [system for system in given.systems.split(",") if not work.only or system in work.only]
-    for seed in range(given.seeds):
+    for seed in range(min(given.seeds, work.seeds or given.seeds)):
         for system in systems:
-            job = Job(folder, model, work.epochs, work.lr, seed, given.rows or work.rows)
+            job = Job(folder, model, work.epochs, work.lr, seed, given.rows or work.rows, work.tests)
             results.append({"job": name, **turn(str(PEERS), system, job)})
             print(results[-1], flush=True)
             keep(results[-1])

@@ -57,6 +57,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rows", type=int, default=0, help="the first so many training rows, shuffled; 0: all"
     )
+    parser.add_argument("--tests", type=int, default=0, help="so many test rows, drawn once; 0: all")
     parser.add_argument("--systems", default="attune,trainer,trainer_tuned", help="which of them, by commas")
     parser.add_argument("--system", choices=SYSTEMS, help="only this job, in this process")
     parser.add_argument("--seed", type=int, default=0)
@@ -72,7 +73,7 @@ def main() -> None:
     from attune import files, machine
 
     given = arguments()
-    job = Job(given.folder, given.model, given.epochs, given.lr, given.seed, given.rows)
+    job = Job(given.folder, given.model, given.epochs, given.lr, given.seed, given.rows, given.tests)
     if given.system:
         one(given.system, job)
         return

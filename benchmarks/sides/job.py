@@ -22,7 +22,7 @@ PROTOCOL = {
     "warmup": 0,
     "schedule": "linear",
 }
-SHUFFLE = 0  # seed of the choice of `rows`: the same rows for all systems and seeds
+SHUFFLE = 0  # seed of the choice of `rows` and `tests`: the same rows for all systems and seeds
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Job:
     lr: float
     seed: int
     rows: int  # training rows; 0: all
+    tests: int = 0  # test rows; 0: all
 
 
 def prepared(job: Job):
@@ -45,10 +46,11 @@ def prepared(job: Job):
     limit = min(PROTOCOL["max_tokens"], load.positions(job.model))
     knobs = {"model.base": job.model, "model.max_tokens": limit, "train.seed": 0}
     found = prepare.rows(recipe_file.load(job.folder, [], knobs))
-    if job.rows:
-        order = list(range(len(found.tables["train"])))
-        random.Random(SHUFFLE).shuffle(order)
-        found.tables["train"] = found.tables["train"].take(order[: job.rows])
+    for split, most in (("train", job.rows), ("test", job.tests)):
+        if most:
+            order = list(range(len(found.tables[split])))
+            random.Random(SHUFFLE).shuffle(order)
+            found.tables[split] = found.tables[split].take(order[:most])
     return prepare.prepare(found)
 
 
