@@ -7,7 +7,6 @@ whether the first line names the columns, is told from the file; what was not ob
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +23,9 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 USUAL = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 SAMPLE = 1 << 16  # characters from which the delimiter is told
 LONGEST_NAME = 40  # characters; a first cell longer than that is text, not the name of a column
+LINE = re.compile(
+    r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+"
+)  # one after the other: io.StringIO would copy all, as UCS-4
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 _limit = Lock()  # the csv module has one limit on the length of a field, for the whole process
 
@@ -84,7 +86,7 @@ def _parsed(text: str, delimiter: str, *, quoted: bool = True) -> Rows:
     found, start, blank = Rows(), 1, 0
     with _long_fields(len(text)):
         reader = csv.reader(
-            io.StringIO(text, newline=""),
+            (found.group() for found in LINE.finditer(text)),
             delimiter=delimiter,
             quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
             strict=True,

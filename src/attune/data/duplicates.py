@@ -20,6 +20,7 @@ BANDS, BAND = 12, 5  # sees a pair of similarity 0.85 with probability 0.999, on
 LIKELY = 0.6  # agreement of two signatures below which 0.85 is out of question (five standard deviations)
 CROWD = 40  # members of a bucket up to which all pairs are looked at
 CHUNK = 1 << 18  # characters hashed at a time, so that they stay in the cache
+PAIRS = 1 << 14  # pairs whose signatures are compared at a time
 
 
 class _Plain(dict[int, str | None]):
@@ -124,30 +125,34 @@ def _candidates(signatures: np.ndarray) -> np.ndarray:
         order = np.argsort(key, kind="stable")
         bounds = np.flatnonzero(np.diff(key[order])) + 1
         begins, ends = np.concatenate([[0], bounds]), np.concatenate([bounds, [n]])
-        for begin, end in zip(begins[ends - begins > 1], ends[ends - begins > 1], strict=True):
-            found.append(_pairs(order[begin:end], n))
+        sizes = ends - begins
+        for size in np.unique(sizes[sizes > 1]).tolist():
+            members = order[begins[sizes == size][:, None] + np.arange(size)]
+            found.append(_pairs(members, n))
     pairs = np.unique(np.concatenate(found))
     one, other = pairs // n, pairs % n
     likely = np.empty(len(pairs), bool)
-    for begin in range(0, len(pairs), CHUNK):
-        part = slice(begin, begin + CHUNK)
+    for begin in range(0, len(pairs), PAIRS):
+        part = slice(begin, begin + PAIRS)
         likely[part] = (signatures[one[part]] == signatures[other[part]]).mean(axis=1) >= LIKELY
     return np.stack([one[likely], other[likely]], axis=1)
 
 
 def _pairs(members: np.ndarray, n: int) -> np.ndarray:
-    """The pairs of a bucket, as one number each; of a crowd, each with the first and with the next."""
-    if len(members) <= CROWD:
-        one, other = np.triu_indices(len(members), 1)
-        near: np.ndarray = members[one] * n + members[other]
-        return near
-    crowd: np.ndarray = np.concatenate([members[0] * n + members[1:], members[:-1] * n + members[1:]])
-    return crowd
+    """The pairs of buckets of one size [M, size], as one number each; of crowds, each with the first and the next."""
+    size = members.shape[1]
+    if size <= CROWD:
+        one, other = np.triu_indices(size, 1)
+    else:
+        places = np.arange(1, size)
+        one, other = np.concatenate([0 * places, places - 1]), np.concatenate([places, places])
+    pairs: np.ndarray = members[:, one] * n + members[:, other]
+    return pairs.ravel()
 
 
 def _similar(texts: list[str], parents: list[int], names: list[int]) -> Iterator[tuple[int, int]]:
     """The pairs, by name, whose true similarity is at least SIMILAR and that are not joined yet."""
-    pairs, held, of_held = _candidates(_signatures(texts)), -1, frozenset[str]()
+    pairs, held, of_held = _candidates(_signatures(texts)), -1, set[str]()
     for begin in range(0, len(pairs), CHUNK):
         for one, other in pairs[begin : begin + CHUNK].tolist():
             if _root(parents, names[one]) == _root(parents, names[other]):
@@ -160,8 +165,8 @@ def _similar(texts: list[str], parents: list[int], names: list[int]) -> Iterator
                 yield names[one], names[other]
 
 
-def _pieces(text: str) -> frozenset[str]:
-    return frozenset(text[place : place + PIECE] for place in range(len(text) - PIECE + 1))
+def _pieces(text: str) -> set[str]:
+    return {text[place : place + PIECE] for place in range(len(text) - PIECE + 1)}
 
 
 def _root(parents: list[int], key: int) -> int:

@@ -143,7 +143,7 @@ def leaks(tables: dict[str, Table], roles: Roles) -> list[Finding]:
     groups = group_near_duplicates([text for table in tables.values() for text in of_row(table)])
     parts = np.split(groups, np.cumsum([len(table) for table in tables.values()])[:-1])
     findings = _halves(tables, parts) if "pair" in tables["train"].columns and roles.task != "qa" else []
-    seen: dict[int, tuple[str, str]] = {}  # the split and the place where each group stood first
+    seen: dict[int, tuple[str, int]] = {}  # the split and the row where each group stood first
     for (split, table), part in zip(tables.items(), parts, strict=True):
         leaked = [row for row, group in enumerate(part.tolist()) if group in seen]
         if leaked:
@@ -155,11 +155,12 @@ def leaks(tables: dict[str, Table], roles: Roles) -> list[Finding]:
             stand = " or ".join(name for name in tables if any(name == first for first, _ in firsts))
             what = f"{share} {verb} in {stand} too: scores on {split} are flattered."
             where = tuple(
-                f"{table.place(row)} = {place}" for row, (_, place) in zip(leaked, firsts, strict=True)
+                f"{table.place(row)} = {tables[name].place(first)}"
+                for row, (name, first) in zip(leaked, firsts, strict=True)
             )
             findings.append(Finding("leaks", "warning", what, where))
         for row, group in enumerate(part.tolist()):
-            seen.setdefault(group, (split, table.place(row)))
+            seen.setdefault(group, (split, row))
     return findings
 
 

@@ -1,21 +1,23 @@
-"""What each part of the compiled kernels is worth: training steps with all of it, and with one part in plain torch.
+"""What each saving is worth: training steps with all of them, and with one of them taken away.
 
-    python benchmarks/layer_kernels.py [FOLDER] --steps 10 --rounds 3
+    python benchmarks/ablation.py [FOLDER] --steps 10 --rounds 3
 
-FOLDER has train.csv with the columns text and label; without it, texts are made whose lengths are those of short
-reviews. All variants run in one process in turn, and a ratio compares neighbours in time; `cpu` counts the
-processor's seconds of all threads, which a busy machine distorts less than the clock.
+FOLDER has train.* with texts and labels; without it, texts are made whose lengths are those of short reviews. All
+variants run in one process in turn, and a ratio compares neighbours in time; `cpu` counts the processor's seconds of
+all threads, which a busy machine distorts less than the clock. The last two variants hand the layers to transformers:
+on rows sorted into batches of near-equal length, and on one batch as long as its longest text.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import json
 import os
 import statistics
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -24,8 +26,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
+from attune.data.read import read_splits
+from attune.data.roles import infer
 from attune.data.table import Table
-from attune.models import block, load
+from attune.models import block, load, plans
+from attune.models.families import padded
 from attune.models.kernels import fused, plain
 from attune.models.tokens import TextEncoder
 from attune.tasks.classification import Classification, Options
@@ -61,6 +66,43 @@ def _rows_off(learner: update.Learner) -> contextlib.AbstractContextManager:
     return mock.patch.object(learner.model.base.get_input_embeddings(), "sparse", False)
 
 
+def _last_everywhere(learner: update.Learner) -> contextlib.AbstractContextManager:
+    """The last layer at every position, of which the head then takes those that it reads."""
+
+    def through(self, states, stream, wanted, span):
+        if not span:
+            return states
+        whole = plans.plan(stream.lengths, device=states.device)
+        for number in span:
+            states = self.layers[number](states, whole)
+        return states.index_select(0, wanted)
+
+    return mock.patch.object(type(learner.model), "through", through)
+
+
+def _clipped_apart(learner: update.Learner) -> contextlib.AbstractContextManager:
+    """Gradients scaled in a pass of their own before the optimizer's."""
+    step = learner.optimizer.step
+
+    def apart(*, scale: float = 1.0) -> None:
+        for group in learner.optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.grad.mul_(scale)
+        step()
+
+    return mock.patch.object(learner.optimizer, "step", apart)
+
+
+@contextlib.contextmanager
+def _by_transformers(learner: update.Learner, *, grouped: bool) -> Iterator[None]:
+    """transformers' own forward on padded batches, with attune's loss and optimizer."""
+    cut = padded.near_equal if grouped else lambda lengths: [np.arange(len(lengths))]
+    theirs = padded.Padded(learner.model.model)
+    with mock.patch.object(padded, "near_equal", cut), mock.patch.object(learner, "model", theirs):
+        yield
+
+
 VARIANTS = {
     "all": lambda learner: contextlib.nullcontext(),
     "attention in torch": lambda learner: mock.patch.object(fused, "Attention", _PlainAttention),
@@ -68,15 +110,19 @@ VARIANTS = {
     "feed-forward in torch": lambda learner: mock.patch.object(fused, "FeedForward", _PlainFeedForward),
     "dense word gradients": _rows_off,
     "optimizer in torch": lambda learner: mock.patch.object(optim, "_kernels", lambda: None),
+    "clipping in a pass of its own": _clipped_apart,
+    "last layer at every position": _last_everywhere,
     "layers in torch": lambda learner: mock.patch.object(block, "compiled", lambda: None),
+    "transformers, near-equal lengths": partial(_by_transformers, grouped=True),
+    "transformers, padded to the longest": partial(_by_transformers, grouped=False),
 }
 
 
 def texts(folder: str | None, count: int) -> list[str]:
     """The rows to learn from."""
     if folder:
-        with (Path(folder) / "train.csv").open(encoding="utf-8", newline="") as file:
-            return [row["text"] for row in csv.DictReader(file)][:count]
+        table = read_splits(folder)["train"]
+        return table.column(infer(table, task="classification").text)[:count]
     random = np.random.default_rng(0)
     lengths = np.clip(random.lognormal(2.8, 0.6, count), 2, 60).astype(int)
     words = np.array(["good", "bad", "so", "very", "not", "the", "a", "film", "plot", "works", "and", "slow"])
@@ -135,7 +181,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max-tokens", type=int, default=256)
-    parser.add_argument("--out", default="benchmarks/results/layer_kernels.json")
+    parser.add_argument("--out", default="benchmarks/results/ablation.json")
     given = parser.parse_args()
     found = measure(given)
     path = Path(given.out)
@@ -144,7 +190,7 @@ def main() -> None:
     path.write_text(json.dumps({"knobs": knobs, **found}, indent=1), encoding="utf-8")
     print(f"first step: {found['first_step_s']:.1f} s")
     for name, ratio in found["slower_without"].items():
-        print(f"{name:24} {ratio['clock']:.2f} x by the clock, {ratio['cpu']:.2f} x in processor time")
+        print(f"{name:36} {ratio['clock']:.2f} x by the clock, {ratio['cpu']:.2f} x in processor time")
 
 
 if __name__ == "__main__":
