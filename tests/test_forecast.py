@@ -75,6 +75,12 @@ def test_a_budget_takes_as_many_epochs_as_fit(ready, monkeypatch, seconds, epoch
     assert fitted.steps == fewer.steps == max(1, round(ready.steps * epochs / 4)) or epochs == 4
 
 
+def test_what_is_known_of_a_plan_is_not_tried_again(ready, monkeypatch):
+    told = forecast.Forecast(20, 100.0, 360.0, 4, 40.0, 50.0, 900.0, 9000.0, 20.0)
+    monkeypatch.setattr(forecast, "forecast", lambda _: pytest.fail("tried again"))
+    assert forecast.within(ready, float("inf"), (ready, told)) == (ready, told)
+
+
 @pytest.mark.parametrize(("seconds", "epochs"), [(400, 3.0), (250, 1.0), (150, 0.7)])
 def test_a_budget_for_one_epoch_does_not_pay_for_what_only_more_would_keep(
     ready, monkeypatch, seconds, epochs

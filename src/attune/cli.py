@@ -98,7 +98,7 @@ def train(
         from attune import forecast, run, rundir
 
         rundir.refuse_existing(out)  # said before minutes of reading, not after
-        seconds = forecast.seconds_of(budget) if budget else 0.0
+        seconds = forecast.seconds_of(budget) if budget else float("inf")
         if not print_recipe:
             screen.say(command(f"train {source}"))
         ready = run.plan(recipe)
@@ -142,12 +142,12 @@ def plan(
         recipe = recipe_file.load(source, overrides or [], _short(**given))
         from attune import forecast, run
 
-        seconds = forecast.seconds_of(budget) if budget else 0.0
+        seconds = forecast.seconds_of(budget) if budget else float("inf")
         screen.say(command(f"plan {source}"))
         ready = run.plan(recipe)
         screen.plan(ready)
         others = forecast.by_method(ready) if methods else {}
-        fitting, told = forecast.within(ready, seconds) if budget else (ready, forecast.forecast(ready))
+        fitting, told = forecast.within(ready, seconds, others.get(ready.recipe.method.name))
         options = [word for name, value in given.items() if value for word in (f"--{name}", value)]
         words = [source, *(overrides or []), *options]
         if fitting is not ready:

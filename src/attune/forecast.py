@@ -31,6 +31,9 @@ SPREAD = (1 / 6, 1 / 2, 5 / 6)  # the same of the parts of an evaluation, longes
 LEAST_EPOCHS = 0.1  # fewer teach nothing that is worth a plan
 
 
+Tried = tuple[Prepared, "Forecast"] | AttuneError  # what a plan will take, or why it cannot be had
+
+
 @dataclass(frozen=True)
 class Forecast:
     """What one recipe will take, in seconds and MiB."""
@@ -99,12 +102,12 @@ def forecast(ready: Prepared) -> Forecast:
     )
 
 
-def by_method(ready: Prepared) -> dict[str, tuple[Prepared, Forecast] | AttuneError]:
+def by_method(ready: Prepared) -> dict[str, Tried]:
     """The plan and what it will take for each method, others than its own at their defaults; or why it cannot be had.
 
     The one that takes least memory comes first, for what a process has held is not always given back.
     """
-    found: dict[str, tuple[Prepared, Forecast] | AttuneError] = {}
+    found: dict[str, Tried] = {}
     for name in ("head", "last", "lora", "full"):
         gc.collect()
         machine.forget_peak()
@@ -201,13 +204,18 @@ def _saving(trial: Fit) -> float:
     return time.perf_counter() - began
 
 
-def within(ready: Prepared, seconds: float) -> tuple[Prepared, Forecast]:
+def within(ready: Prepared, seconds: float, tried: Tried | None = None) -> tuple[Prepared, Forecast]:
     """The plan itself where it fits into so many seconds, else the same with fewer epochs.
+
+    Args:
+        ready: the plan.
+        seconds: of the whole run.
+        tried: the plan and what it will take, where that is known.
 
     Raises:
         RecipeError: when even a tenth of an epoch does not fit.
     """
-    told = forecast(ready)
+    told = tried[1] if isinstance(tried, tuple) else forecast(ready)
     if told.total_seconds <= seconds:
         return ready, told
     knobs = ready.recipe.train

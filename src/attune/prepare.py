@@ -65,7 +65,9 @@ def rows(recipe: Recipe) -> Rows:
     if missing:
         tables = {**tables, **_split(tables["train"], found.task, missing, seed=recipe.train.seed)}
         _check_parts(tables, knobs.train)
-        if {"pair", "group"} & set(tables["train"].columns):  # texts that say the same lie in one split anyway
+        if {"pair", "group"} & set(
+            tables["train"].columns
+        ):  # texts that say the same lie in one split anyway
             told += findings.leaks({part: tables[part] for part in ("train", *missing)}, found)
     resolved = recipe.updated("task", name=name if name in tasks.PRESETS else _preset(found, tables["train"]))
     resolved = resolved.updated("data", **found.knobs)

@@ -52,6 +52,7 @@ def group_near_duplicates(texts: Sequence[str]) -> np.ndarray:
     plain = (normalised(text) or "\0" + "".join(text.split()) for text in texts)
     first = np.fromiter((keys.setdefault(key, len(keys)) for key in plain), np.int64, len(texts))
     names = list(keys)
+    del keys  # before signatures take as much again
     long = [i for i, key in enumerate(names) if key.count(" ") >= FEWEST_WORDS - 1 or len(key) >= LONG]
     parents = list(range(len(names)))
     if len(long) > 1:
@@ -96,11 +97,11 @@ def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _signatures(texts: Sequence[str]) -> np.ndarray:
-    """MinHash of each text, [N, BANDS * BAND] uint32; the pieces of a few texts are in memory at a time."""
+    """The last 16 bits of each text's MinHash, [N, BANDS * BAND]; pieces are in memory for a few texts at a time."""
     random = np.random.default_rng(0)
     factors = random.integers(0, 2**32, BANDS * BAND, dtype=np.uint32) | np.uint32(1)
     offsets = random.integers(0, 2**32, BANDS * BAND, dtype=np.uint32)
-    found = np.empty((len(texts), BANDS * BAND), np.uint32)
+    found = np.empty((len(texts), BANDS * BAND), np.uint16)
     ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
     begin = 0
     while begin < len(texts):
@@ -109,7 +110,8 @@ def _signatures(texts: Sequence[str]) -> np.ndarray:
         hashes, starts = _shingles(texts[begin:end])
         low = (hashes >> np.uint64(32)).astype(np.uint32)
         for index, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
-            found[begin:end, index] = np.minimum.reduceat(low * factor + offset, starts[:-1])
+            least = np.minimum.reduceat(low * factor + offset, starts[:-1])
+            found[begin:end, index] = least.astype(np.uint16)
         begin = end
     return found
 

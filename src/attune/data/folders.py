@@ -41,7 +41,9 @@ def absent(path: Path) -> Problem:
         return Problem(str(path), "no such file", fix=f"There is no folder {path.parent} either.")
     names = sorted(other.name for other in path.parent.iterdir())
     known = [name for name in names if kind_of(Path(name))[0] in READABLE]
-    hint = nearest(path.name, names) or (f"Files there: {some(known)}." if known else "")
+    # a like suffix makes no like name
+    alike = [name for name in names if nearest(path.stem, [Path(name).stem])]
+    hint = nearest(path.name, alike) or (f"Files there: {some(known)}." if known else "")
     return Problem(str(path), "no such file", fix=hint or f"The folder {path.parent} holds no readable file.")
 
 
