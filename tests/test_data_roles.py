@@ -248,6 +248,19 @@ def test_one_class_only_is_refused() -> None:
     assert "one class only in 'label': 'a'" in problems({"train": table(text=sentences(3), label=["a"] * 3)})
 
 
+def test_rows_without_a_label_are_named_and_can_be_left_out() -> None:
+    train = table(text=sentences(6), label=["a", "", "b", None, "a", "b"])
+    said = problems({"train": train})
+    assert "2 rows with no label in 'label'" in said
+    assert "data.unlabelled=drop" in said
+    kept, findings = examine({"train": train}, ROLES, unlabelled="drop")
+    assert kept["train"].column("label") == ["a", "b", "a", "b"]
+    assert findings[0].rows == ("d.csv:3", "d.csv:5")
+    none = table(text=sentences(3), label=["", "", ""])
+    with pytest.raises(DataError, match="3 rows with no label"):
+        examine({"train": none}, ROLES, unlabelled="drop")
+
+
 def test_a_label_of_one_row_is_named_and_can_be_dropped() -> None:
     train = table(text=sentences(5), label=["a", "a", "b", "b", "rare"])
     said = problems({"train": train})

@@ -355,10 +355,11 @@ def test_slots_of_queries_are_spans(tmp_path: Path) -> None:
     labels = [{"slot": "people", "valueSpan": {"endIndex": 1}}]
     queries = [
         {"userInput": {"text": "4 at 8 pm"}, "labels": labels},
-        {"userInput": {"text": "hi"}, "context": {}},
+        {"userInput": {"text": "hi"}, "context": {"requestedSlots": ["people"]}},
     ]
     made = canonical(write(tmp_path, "q.json", json.dumps(queries)))
     assert made.column("label") == [["B-people", "O", "O", "O"], ["O"]]
+    assert "What was asked before (1 row with a `context`) is not read." in " ".join(made.notes)
 
 
 def test_tags_in_a_line_beside_the_words(tmp_path: Path) -> None:

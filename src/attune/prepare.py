@@ -58,7 +58,8 @@ def rows(recipe: Recipe) -> Rows:
     asked = tasks.PRESETS.get(name, name)
     found = roles.infer(files["train"], task=asked, text=knobs.text, pair=knobs.pair, label=knobs.label)
     tables = by_role.splits(files, found, spans=knobs.spans)
-    tables, told = checks.examine(tables, found, rare=knobs.rare_labels, split=len(tables) < 3)
+    loose = {"rare": knobs.rare_labels, "unlabelled": knobs.unlabelled}
+    tables, told = checks.examine(tables, found, **loose, split=len(tables) < 3)
     _check_given(recipe, files, tables, found.knobs["label"])
     missing = {part: share for part, share in _shares(recipe, tables).items() if part not in tables}
     notes = tuple(note for table in tables.values() for note in table.notes)

@@ -64,6 +64,9 @@ class DataSection(Section):
     rare_labels: Literal["error", "drop"] = Field(
         "error", description="labels with too few rows to be learned and tested: stop, or drop their rows"
     )
+    unlabelled: Literal["error", "drop"] = Field(
+        "error", description="rows without a label: stop, or leave them out"
+    )
 
     @model_validator(mode="after")
     def _leaves_rows_to_learn_from(self) -> DataSection:

@@ -19,17 +19,18 @@ Tables = dict[str, Table]
 
 
 def examine(
-    tables: Tables, roles: Roles, *, rare: str = "error", split: bool = True
+    tables: Tables, roles: Roles, *, rare: str = "error", unlabelled: str = "error", split: bool = True
 ) -> tuple[Tables, list[Finding]]:
     """The tables without what cannot be used, and what was found in them.
 
-    Left out, with a finding: rows without text; a valid or test without any label; with `rare="drop"` the
-    rows of labels of which train has one.
+    Left out, with a finding: rows without text; a valid or test without any label; with `unlabelled="drop"` rows
+    without a label; with `rare="drop"` the rows of labels of which train has one.
 
     Args:
         tables: canonical rows (`rows.splits`) by split; `train` is one of them.
         roles: as they were inferred; messages name the columns as the file does.
         rare: `drop` or `error`: what to do with a label of a single row.
+        unlabelled: `drop` or `error`: what to do with a row that has no label.
         split: whether rows for valid or test will be taken from train.
 
     Raises:
@@ -42,6 +43,8 @@ def examine(
     problems = _columns(usable, roles)
     if problems:
         raise DataError(*problems)
+    if unlabelled == "drop" and roles.label:
+        usable = _labelled(usable, roles, findings)
     problems = _cells(usable, roles)
     if problems:
         raise DataError(*problems)
@@ -89,6 +92,19 @@ def _with_labels(tables: Tables, roles: Roles, findings: list[Finding]) -> Table
     return kept
 
 
+def _labelled(tables: Tables, roles: Roles, findings: list[Finding]) -> Tables:
+    """The tables without rows that have no label; train keeps all where it has none at all."""
+    kept = {}
+    for name, table in tables.items():
+        bare = [row for row, label in enumerate(table.column("label")) if is_missing(label)]
+        if bare and len(bare) < len(table):
+            why = f"of {name} with no label in {', '.join(roles.labels)!r}, left out."
+            findings.append(find.left_out("unlabelled", table, rows=bare, why=why))
+            table = _keep(table, bare)
+        kept[name] = table
+    return kept
+
+
 def _kept_back(name: str, tables: Tables, roles: Roles) -> bool:
     """True for questions whose answers are all empty where every one of train has some: those of a hidden test."""
     if roles.task != "qa" or name == "train" or "label" not in tables["train"].columns:
@@ -124,7 +140,8 @@ def _cells(tables: Tables, roles: Roles) -> list[Problem]:
         if "label" in needed:
             labels = table.column("label")
             bare = [row for row, label in enumerate(labels) if is_missing(label)]
-            wrong.append((bare, f"no label in {needed['label']!r}", "Label these rows, or delete them."))
+            mend = "Label these rows, or leave them out: data.unlabelled=drop"
+            wrong.append((bare, f"no label in {needed['label']!r}", mend))
             if roles.task == "classification":
                 several = [row for row, cell in enumerate(labels) if isinstance(cell, (list, dict, tuple))]
                 what = f"a list or an object in {needed['label']!r}"

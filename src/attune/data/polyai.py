@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from attune.data.problems import count
 from attune.data.table import Content
 
 
@@ -17,7 +18,10 @@ def content(rows: Sequence[dict[str, Any]], lines: Sequence[int], name: str) -> 
     """`text` and `spans`; a query without labels has none, a span without begin begins with the text."""
     cells: dict[str, list[Any]] = {"text": [row["userInput"]["text"] for row in rows]}
     cells["spans"] = [[_span(label) for label in row.get("labels", [])] for row in rows]
-    return Content(tuple(cells), cells, list(lines), (f"{name} holds queries with spans for slots.",))
+    note = f"{name} holds queries with spans for slots."
+    if said := sum(bool(row.get("context")) for row in rows):
+        note += f" What was asked before ({count(said, 'row')} with a `context`) is not read."
+    return Content(tuple(cells), cells, list(lines), (note,))
 
 
 def _span(label: dict[str, Any]) -> dict[str, Any]:
