@@ -4,6 +4,7 @@
     ./attune test [...]     the fast tests; with --all the slow ones too; other words go to pytest
     ./attune lint           ruff and mypy
     ./attune bench [DATA]   attune beside its peers, which it installs too; see benchmarks/bench.py
+    ./attune bench NAME ... another script of benchmarks/: growth, ablation, inference, plans, ...
     ./attune ...            every other command of attune
 
 ATTUNE_TORCH says which torch to install: auto (asks pip, looks for a GPU), cpu, cuda, or the path of a wheel.
@@ -56,7 +57,11 @@ def main(words: list[str]) -> NoReturn:
         os.execv(PYTHON, [PYTHON, "-m", "pytest", "-n", "2", *chosen])
     if command == "bench":
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as the command itself has it, for every side
-        os.execv(PYTHON, [PYTHON, str(ROOT / "benchmarks" / "bench.py"), *words[1:]])
+        named = ROOT / "benchmarks" / f"{''.join(words[1:2])}.py"
+        chosen = (
+            [str(named), *words[2:]] if named.is_file() else [str(named.with_name("bench.py")), *words[1:]]
+        )
+        os.execv(PYTHON, [PYTHON, *chosen])
     os.execv(VENV / "bin" / "attune", ["attune", *words])  # signals and exit code are the command's own
 
 

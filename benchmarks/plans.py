@@ -48,10 +48,16 @@ def compared(name: str, data: Path) -> dict:
         run = Path(scratch) / "run"
         attune("train", *words, "--out", str(run))
         cost = json.loads((run / "details.json").read_text(encoding="utf-8"))["cost"]
+        events = [
+            json.loads(line) for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
+    between = sum(event["seconds"] for event in events if event["event"] in ("evaluated", "saved"))
     return {
         "job": name,
         "planned_s": told["seconds"],
         "took_s": cost["train_seconds"],
+        "planned_between_s": told["evaluation_seconds"],  # steps: evaluations and checkpoints
+        "took_between_s": between,
         "time": told["seconds"] / cost["train_seconds"],
         "planned_mib": told["peak_memory_mib"],
         "took_mib": cost["peak_memory_mib"],

@@ -293,6 +293,15 @@ def test_bench_installs_the_peers_beside_what_is_there(bootstrap, became, steps,
     assert became == [BENCH, [bootstrap.PYTHON, script, "data", "--seeds", "3"]]
 
 
+def test_bench_runs_another_script_by_its_name(bootstrap, became, steps):
+    script = bootstrap.ROOT / "benchmarks" / "growth.py"
+    script.parent.mkdir(exist_ok=True)
+    script.touch()
+    with pytest.raises(SystemExit):
+        bootstrap.main(["bench", "growth", "rows.csv"])
+    assert became == [BENCH, [bootstrap.PYTHON, str(script), "rows.csv"]]
+
+
 def test_one_extra_does_not_drop_another(bootstrap, steps):
     bootstrap.ready(DEV)
     bootstrap.ready(BENCH)
