@@ -165,13 +165,14 @@ def _finish(ready: Prepared, run: RunDir, trained: Fit, event: Any) -> Iterator[
     from attune.models.place import Place
 
     model, state = trained.learner.model, trained.state
+    peak = model.place.peak_memory_mib()  # of training: baselines of many labels may take more
     yield from evaluate.measure(ready, model, run)
     details = run.read("details.json")
     details["cost"] = {
         "train_seconds": event.seconds,
         "tokens": state.tokens,
         "tokens_per_s": state.tokens / max(event.seconds, 1e-9),
-        "peak_memory_mib": model.place.peak_memory_mib(),
+        "peak_memory_mib": peak,
         "place": str(model.place),
     }
     details["method"] = ready.trained.as_dict()
