@@ -57,11 +57,12 @@ def main(words: list[str]) -> NoReturn:
         os.execv(PYTHON, [PYTHON, "-m", "pytest", "-n", "2", *chosen])
     if command == "bench":
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as the command itself has it, for every side
-        named = ROOT / "benchmarks" / f"{''.join(words[1:2])}.py"
-        chosen = (
-            [str(named), *words[2:]] if named.is_file() else [str(named.with_name("bench.py")), *words[1:]]
-        )
-        os.execv(PYTHON, [PYTHON, *chosen])
+        held = {
+            path.stem: path for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text()
+        }
+        named = [word for word in words[1:2] if word in held]
+        script = held[named[0]] if named else ROOT / "benchmarks" / "bench.py"
+        os.execv(PYTHON, [PYTHON, str(script), *words[1 + len(named) :]])
     os.execv(VENV / "bin" / "attune", ["attune", *words])  # signals and exit code are the command's own
 
 

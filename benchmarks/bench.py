@@ -79,10 +79,15 @@ def bundled(scratch: Path) -> Path:
     return folder
 
 
+def systems_of(work: Work, given: argparse.Namespace) -> list[str]:
+    """The systems that were asked for and can do it."""
+    return [system for system in given.systems.split(",") if not work.only or system in work.only]
+
+
 def measured(name: str, folder: str, model: str, given: argparse.Namespace, keep) -> list[dict]:
     """The results of one job: the systems in turn, seed by seed."""
     work, results = WORKS[name], []
-    systems = [system for system in given.systems.split(",") if not work.only or system in work.only]
+    systems = systems_of(work, given)
     for seed in range(min(given.seeds, work.seeds or given.seeds)):
         for system in systems:
             job = Job(folder, model, work.epochs, work.lr, seed, given.rows or work.rows, work.tests)
@@ -140,8 +145,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         there = jobs(given.data, [name for name in given.only.split(",") if name], Path(scratch))
         if not there:
-            sys.exit(f"{given.data}: none of the jobs {', '.join(WORKS)} has a folder there")
+            sys.exit(
+                f"{given.data}: none of the jobs {', '.join(WORKS)} has a folder there, nor is it the name of a "
+                "script of benchmarks/"
+            )
         for name, folder in there.items():
+            if not systems_of(WORKS[name], given):
+                print(f"{name}: none of {given.systems} can do it")
+                continue
             size = WORKS[name].size
             path = sizes.written(size, Path(scratch)) if size else given.model
             model = load.outline(path, "classification", ["a", "b"]).model

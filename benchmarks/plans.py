@@ -20,8 +20,8 @@ from pathlib import Path
 FEW = ("data.valid_share=0.01", "train.epochs=0.04")
 JOBS = {
     "sst2": ("sst2", *FEW),
-    "sst2, LoRA": ("sst2", *FEW, "method.name=lora"),
-    "sst2, last layers": ("sst2", *FEW, "method.name=last"),
+    "sst2-lora": ("sst2", *FEW, "method.name=lora"),
+    "sst2-last": ("sst2", *FEW, "method.name=last"),
     "banking77": ("banking77", "data.valid_share=0.05", "train.epochs=0.3"),
     "imdb": ("imdb", "data.valid_share=0.02", "train.epochs=0.06"),
     "wnut17": ("wnut17", "train.epochs=0.5"),
@@ -93,6 +93,8 @@ def main() -> None:
     chosen = [name for name in given.only.split(",") if name] or list(JOBS)
     if unknown := set(chosen) - set(JOBS):
         parser.error(f"--only: {', '.join(sorted(unknown))}; there are {', '.join(JOBS)}")
+    if not any((Path(given.data) / JOBS[name][0]).is_dir() for name in chosen):
+        parser.error(f"{given.data}: there is no folder of a job in it: {', '.join(JOBS)}")
     out, results = Path(given.out), []
     out.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(given.rounds):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attune import prepare, recipe_file
 from attune.data.read import read
 from attune.data.split import group_near_duplicates, normalised, split
 
@@ -84,6 +85,48 @@ def test_as_many_near_identical_pairs_are_found_as_by_comparing_all() -> None:
     ours = {frozenset(np.flatnonzero(groups == group).tolist()) for group in set(groups.tolist())}
     assert len(expected) < len(texts)
     assert ours == expected
+
+
+def test_near_identical_rows_of_one_template_are_found_too() -> None:
+    random = np.random.default_rng(3)
+    words = [
+        f"{a}{b}{c}"
+        for a in "bdfgklmnprst"
+        for b in ("a", "e", "i", "ou")
+        for c in ("bat", "dor", "ful", "gen")
+    ]
+    template = " ".join(random.choice(words, 80))
+    texts = []
+    for _ in range(100):  # two that share half of their own words, as a form that two people filled in
+        own = random.choice(words, 12)
+        for _ in range(2):
+            own[random.choice(12, 6, replace=False)] = random.choice(words, 6)
+            texts.append(f"{template} {' '.join(own)}")
+    random.shuffle(texts)
+    pieces = [{text[i : i + 5] for i in range(len(text) - 4)} for text in texts]
+    groups = group_near_duplicates(texts)
+    pairs = [
+        groups[one] == groups[other]
+        for one in range(len(texts))
+        for other in range(one)
+        if len(pieces[one] & pieces[other]) >= 0.85 * len(pieces[one] | pieces[other])
+    ]
+    assert len(pairs) > 50
+    assert np.mean(pairs) > 0.98
+
+
+def test_rows_that_are_all_nearly_the_next_are_split_to_the_letter_and_told(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    form = " ".join(f"field{n}" for n in range(60))
+    lines = [f"{form} {'yes' if n % 2 else 'no'} {random.integers(1000)},{n % 2}" for n in range(100)]
+    path = tmp_path / "forms.csv"
+    path.write_text("text,label\n" + "\n".join([*lines, lines[0]]) + "\n", encoding="utf-8")
+    found = prepare.rows(recipe_file.load(str(path), [], {}))
+    assert [len(found.tables[part]) for part in ("valid", "test")] == [10, 10]
+    leaks = [finding.sentence for finding in found.findings if finding.check == "leaks"]
+    assert leaks[0].startswith("10 rows of valid (100.0%) stand, word for word or nearly, in train too")
+    of_first = {part for part in found.tables for text in found.texts(part) if text == lines[0].split(",")[0]}
+    assert len(of_first) == 1
 
 
 @real

@@ -401,6 +401,12 @@ def test_exp_and_erf_are_those_of_double_precision():
     np.testing.assert_allclose(found[1][(x > -6) & (x < 6)], exact, atol=4e-7)
 
 
+def test_a_plan_of_another_stream_is_refused_before_compiled_code_reads_beyond_the_end():
+    (states,) = _leaves((10, HEADS * DEEP))
+    with pytest.raises(AssertionError, match="another stream"):
+        fused.Attention.apply(states, states, states, plan([6, 5]), HEADS, 1.0, Draw(0.0, 0))
+
+
 def test_spans_are_the_sequences_a_plan_asks_about():
     lengths = [5, 3, 9, 3, 1, 7]
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])

@@ -296,10 +296,16 @@ def test_bench_installs_the_peers_beside_what_is_there(bootstrap, became, steps,
 def test_bench_runs_another_script_by_its_name(bootstrap, became, steps):
     script = bootstrap.ROOT / "benchmarks" / "growth.py"
     script.parent.mkdir(exist_ok=True)
-    script.touch()
+    script.write_text("__main__")
+    script.with_name("sizes.py").touch()  # what the others share is no benchmark
     with pytest.raises(SystemExit):
         bootstrap.main(["bench", "growth", "rows.csv"])
     assert became == [BENCH, [bootstrap.PYTHON, str(script), "rows.csv"]]
+    for folder in ("sizes", "growth/", "../benchmarks/growth"):
+        became.clear()
+        with pytest.raises(SystemExit):
+            bootstrap.main(["bench", folder])
+        assert became[1:] == [[bootstrap.PYTHON, str(script.with_name("bench.py")), folder]]
 
 
 def test_one_extra_does_not_drop_another(bootstrap, steps):

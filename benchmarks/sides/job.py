@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 # What every side does; the optimizer is AdamW with torch's own betas and epsilon on all of them.
@@ -93,8 +93,9 @@ def turn(script: str, system: str, job: Job) -> dict:
     environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
     environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     words = [sys.executable, str(Path(script).resolve()), job.folder, "--system", system]
-    for name, value in asdict(job).items():
-        words += [f"--{name}", str(value)] if name != "folder" else []
+    for field in fields(job)[1:]:  # the script knows what is not said
+        value = getattr(job, field.name)
+        words += [f"--{field.name}", str(value)] if value != field.default else []
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         sys.exit(f"{system}, seed {job.seed}, failed:\n{done.stderr[-2000:]}")

@@ -44,7 +44,7 @@ def _module(model, job: Job):
     class Module(pytorch_lightning.LightningModule):
         def __init__(self) -> None:
             super().__init__()
-            self.model = model
+            self.model = model.train()  # Lightning leaves a model as it comes, and without dropout it comes
 
         def training_step(self, batch, _):
             return self.model(**batch).loss

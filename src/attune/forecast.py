@@ -44,7 +44,7 @@ class Forecast:
     evaluations: int  # at most: early stopping may end a run before
     evaluation_seconds: float  # of all evaluations, their checkpoints included
     measuring_seconds: float  # of predicting valid and test at the end; baselines and checks come on top
-    peak_memory_mib: float
+    peak_memory_mib: float  # while it trains
     free_memory_mib: float
     watts: float | None  # of the processor while it trained; None where no counter can be read
     kept_seconds: float = 0.0  # of what is computed once before the first step, where layers are frozen
@@ -83,8 +83,9 @@ def forecast(ready: Prepared) -> Forecast:
         epochs = float(ready.recipe.train.epochs)
         sequences = ready.features["train"].sequences
         evaluations = _evaluations(trial, epochs)
-        predicting = {part: _predicting(trial, ready.features[part]) for part in ("valid", "test")}
-        keeping = _saving(trial)
+        predicting, keeping = _predicting(trial, trial.valid), _saving(trial)
+        peak = trial.learner.model.place.peak_memory_mib()
+        testing = _predicting(trial, ready.features["test"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     rate, place = tokens / seconds, trial.learner.model.place
@@ -94,9 +95,9 @@ def forecast(ready: Prepared) -> Forecast:
         kept_seconds=kept,
         step_seconds=int(sequences.lengths.sum()) * epochs / rate,
         evaluations=evaluations,
-        evaluation_seconds=evaluations * (predicting["valid"] + keeping),
-        measuring_seconds=sum(predicting.values()),
-        peak_memory_mib=place.peak_memory_mib(),
+        evaluation_seconds=evaluations * (predicting + keeping),
+        measuring_seconds=predicting + testing,
+        peak_memory_mib=peak,
         free_memory_mib=place.free_memory_mib(),
         watts=None if joules is None else joules / seconds,
     )
@@ -222,6 +223,7 @@ def within(ready: Prepared, seconds: float, tried: Tried | None = None) -> tuple
     assert isinstance(knobs.epochs, float)
     epochs = _most_epochs(told, knobs.epochs, seconds)
     if epochs <= 1 and told.kept_seconds:  # of one epoch nothing is kept, and each step costs more
+        machine.forget_peak()  # of methods that were tried before
         return within(ready.with_epochs(1.0), seconds)
     if epochs < LEAST_EPOCHS:
         least = told.measuring_seconds + told.evaluation_seconds / told.evaluations

@@ -64,12 +64,10 @@ def rows(recipe: Recipe) -> Rows:
     missing = {part: share for part, share in _shares(recipe, tables).items() if part not in tables}
     notes = tuple(note for table in tables.values() for note in table.notes)
     if missing:
-        tables = {**tables, **_split(tables["train"], found.task, missing, seed=recipe.train.seed)}
+        made, leaks = _split(tables["train"], found, missing, seed=recipe.train.seed)
+        tables = {**tables, **made}
         _check_parts(tables, knobs.train)
-        if {"pair", "group"} & set(
-            tables["train"].columns
-        ):  # texts that say the same lie in one split anyway
-            told += findings.leaks({part: tables[part] for part in ("train", *missing)}, found)
+        told += leaks
     resolved = recipe.updated("task", name=name if name in tasks.PRESETS else _preset(found, tables["train"]))
     resolved = resolved.updated("data", **found.knobs)
     return Rows(resolved, tables, found, told, notes)
@@ -111,10 +109,18 @@ def _shares(recipe: Recipe, tables: dict[str, Table]) -> dict[str, float]:
     return shares
 
 
-def _split(train: Table, task: str, missing: dict[str, float], *, seed: int) -> dict[str, Table]:
+def _split(
+    train: Table, found: Roles, missing: dict[str, float], *, seed: int
+) -> tuple[dict[str, Table], list[Finding]]:
+    """The splits that are made of train, and which texts stand in two of them nevertheless."""
     shares = {"train": 1.0 - sum(missing.values()), **missing}
-    parts = split.split(split.groups(train, task), split.strata(train, task), shares, seed=seed)
-    return {part: train.take(indices) for part, indices in parts.items()}
+    single = not {"pair", "group"} & set(train.columns)
+    alike = split.group_near_duplicates(train.column("text")) if single else None
+    groups = split.groups(train, found.task, alike)
+    parts = split.split(groups, split.strata(train, found.task), shares, seed=seed)
+    tables = {part: train.take(indices) for part, indices in parts.items()}
+    known = None if alike is None else alike[np.concatenate(list(parts.values()))]
+    return tables, findings.leaks(tables, found, known)
 
 
 @dataclass

@@ -65,7 +65,8 @@ class DataSection(Section):
         "error", description="labels with too few rows to be learned and tested: stop, or drop their rows"
     )
     unlabelled: Literal["error", "drop"] = Field(
-        "error", description="rows without a label: stop, or leave them out"
+        "error",
+        description="rows without a label: stop, or leave them out; no label of several, or no answer, is one",
     )
 
     @model_validator(mode="after")

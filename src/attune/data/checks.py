@@ -141,6 +141,8 @@ def _cells(tables: Tables, roles: Roles) -> list[Problem]:
             labels = table.column("label")
             bare = [row for row, label in enumerate(labels) if is_missing(label)]
             mend = "Label these rows, or leave them out: data.unlabelled=drop"
+            if len(bare) == len(table):
+                mend = "Label some of them, or name the column that holds the labels: --label COLUMN"
             wrong.append((bare, f"no label in {needed['label']!r}", mend))
             if roles.task == "classification":
                 several = [row for row, cell in enumerate(labels) if isinstance(cell, (list, dict, tuple))]

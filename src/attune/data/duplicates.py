@@ -119,18 +119,15 @@ def _signatures(texts: Sequence[str]) -> np.ndarray:
 def _candidates(signatures: np.ndarray) -> np.ndarray:
     """Pairs of texts whose signatures agree in a whole band and look similar, [M, 2], each once, sorted."""
     n, found = len(signatures), [np.empty(0, np.int64)]
-    for band in np.split(signatures, BANDS, axis=1):
-        key = np.zeros(n, np.uint64)
-        for column in band.T:
-            key = (key ^ column) * np.uint64(0x9E3779B97F4A7C15)
-            key ^= key >> np.uint64(29)
-        order = np.argsort(key, kind="stable")
-        bounds = np.flatnonzero(np.diff(key[order])) + 1
-        begins, ends = np.concatenate([[0], bounds]), np.concatenate([bounds, [n]])
-        sizes = ends - begins
-        for size in np.unique(sizes[sizes > 1]).tolist():
-            members = order[begins[sizes == size][:, None] + np.arange(size)]
+    for band in range(BANDS):
+        keys = _hashed(np.zeros(n, np.uint64), signatures, band)
+        for members in _buckets(keys):
             found.append(_pairs(members, n))
+            if members.shape[1] > CROWD:  # as rows made from one template: those alike in another band, too
+                crowd = members.ravel()
+                for further in range(band + 1, BANDS):
+                    both = _hashed(keys[crowd], signatures[crowd], further)
+                    found += [_pairs(crowd[inner], n) for inner in _buckets(both)]
     pairs = np.unique(np.concatenate(found))
     one, other = pairs // n, pairs % n
     likely = np.empty(len(pairs), bool)
@@ -138,6 +135,24 @@ def _candidates(signatures: np.ndarray) -> np.ndarray:
         part = slice(begin, begin + PAIRS)
         likely[part] = (signatures[one[part]] == signatures[other[part]]).mean(axis=1) >= LIKELY
     return np.stack([one[likely], other[likely]], axis=1)
+
+
+def _hashed(keys: np.ndarray, signatures: np.ndarray, band: int) -> np.ndarray:
+    """[N] the keys [N] with one band of the signatures stirred in."""
+    for column in signatures[:, band * BAND : (band + 1) * BAND].T:
+        keys = (keys ^ column) * np.uint64(0x9E3779B97F4A7C15)
+        keys ^= keys >> np.uint64(29)
+    return keys
+
+
+def _buckets(keys: np.ndarray) -> Iterator[np.ndarray]:
+    """The places of equal keys, [M, size] for each size above one."""
+    order = np.argsort(keys, kind="stable")
+    bounds = np.flatnonzero(np.diff(keys[order])) + 1
+    begins, ends = np.concatenate([[0], bounds]), np.concatenate([bounds, [len(keys)]])
+    sizes = ends - begins
+    for size in np.unique(sizes[sizes > 1]).tolist():
+        yield order[begins[sizes == size][:, None] + np.arange(size)]
 
 
 def _pairs(members: np.ndarray, n: int) -> np.ndarray:

@@ -132,15 +132,21 @@ def _beside(label: Any) -> str:
     return f" ({name})" if name and len(name) <= MOST_PLACE else ""
 
 
-def leaks(tables: dict[str, Table], roles: Roles) -> list[Finding]:
+def leaks(tables: dict[str, Table], roles: Roles, groups: np.ndarray | None = None) -> list[Finding]:
     """Texts of one split that another has too, word for word or nearly.
 
     A question leaks already when its context does.
+
+    Args:
+        tables: canonical rows by split.
+        roles: of their columns.
+        groups: [N] the near-duplicates among all rows, split by split, where they are known.
     """
     if len(tables) < 2:
         return []
-    of_row = (lambda table: table.column("pair")) if roles.task == "qa" else _in_any_order
-    groups = group_near_duplicates([text for table in tables.values() for text in of_row(table)])
+    if groups is None:
+        of_row = (lambda table: table.column("pair")) if roles.task == "qa" else _in_any_order
+        groups = group_near_duplicates([text for table in tables.values() for text in of_row(table)])
     parts = np.split(groups, np.cumsum([len(table) for table in tables.values()])[:-1])
     findings = _halves(tables, parts) if "pair" in tables["train"].columns and roles.task != "qa" else []
     seen: dict[int, tuple[str, int]] = {}  # the split and the row where each group stood first

@@ -42,9 +42,14 @@ def absent(path: Path) -> Problem:
     names = sorted(other.name for other in path.parent.iterdir())
     known = [name for name in names if kind_of(Path(name))[0] in READABLE]
     # a like suffix makes no like name
-    alike = [name for name in names if nearest(path.stem, [Path(name).stem])]
+    alike = [name for name in names if nearest(_bare(path.name), [_bare(name)])]
     hint = nearest(path.name, alike) or (f"Files there: {some(known)}." if known else "")
     return Problem(str(path), "no such file", fix=hint or f"The folder {path.parent} holds no readable file.")
+
+
+def _bare(name: str) -> str:
+    """A file's name before its first suffix."""
+    return name.lstrip(".").partition(".")[0]
 
 
 def splits(folder: Path) -> dict[str, Path]:

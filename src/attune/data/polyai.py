@@ -19,7 +19,7 @@ def content(rows: Sequence[dict[str, Any]], lines: Sequence[int], name: str) -> 
     cells: dict[str, list[Any]] = {"text": [row["userInput"]["text"] for row in rows]}
     cells["spans"] = [[_span(label) for label in row.get("labels", [])] for row in rows]
     note = f"{name} holds queries with spans for slots."
-    if said := sum(bool(row.get("context")) for row in rows):
+    if said := sum(any((row.get("context") or {}).values()) for row in rows):
         note += f" What was asked before ({count(said, 'row')} with a `context`) is not read."
     return Content(tuple(cells), cells, list(lines), (note,))
 

@@ -17,26 +17,30 @@ __all__ = ["group_near_duplicates", "groups", "normalised", "split", "strata"]
 
 FEW = 10  # rows that texts which some of them share may put into one group whatever share they are
 MOST_TIED = 0.05  # of all rows, that texts which some of them share may put into one group
+MOST_ALIKE = 0.5  # of all rows, that may be kept together because one is nearly the next, as forms are
 BINS = 5  # parts of equal size into which numbers fall, so that every split has high and low ones
 
 
-def groups(table: Table, task: str = "") -> np.ndarray:
+def groups(table: Table, task: str = "", alike: np.ndarray | None = None) -> np.ndarray:
     """The group of each canonical row, [N] int64, that no split may part.
 
-    Rows of one `group` where there is that column (questions on one article), else rows whose texts say the same;
+    Rows of one `group` where there is that column (questions on one article), else rows whose texts say the same,
+    to the letter where most rows are nearly one another (`alike`: their near-duplicates, where they are known);
     and, of pairs and groups, rows one of whose texts says the same (a premise, a context), unless that would tie
     more than MOST_TIED of all rows together.
     """
     if "group" in table.columns:
         found = numbered(table.column("group"))
     else:
-        found = group_near_duplicates(texts(table))
+        found = group_near_duplicates(texts(table)) if alike is None else alike
+        if np.bincount(found).max(initial=0) > MOST_ALIKE * len(found):
+            found = numbered([normalised(text) for text in texts(table)])
         if "pair" not in table.columns:
             return found
     both = ("pair",) if task == "qa" else ("text", "pair")  # a question may be asked of any context
     shared = [name for name in both if name in table.columns]
-    alike = group_near_duplicates([text for name in shared for text in table.column(name)])
-    columns = np.split(alike, len(shared))
+    each = group_near_duplicates([text for name in shared for text in table.column(name)])
+    columns = np.split(each, len(shared))
     # whichever of a row's texts it is; where that ties too many, a first text with first ones, a second with second
     for others in (columns, *([column] for column in columns)):
         tied = tied_together(np.tile(found, len(others)), np.concatenate(others))[: len(found)]

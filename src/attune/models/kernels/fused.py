@@ -193,6 +193,10 @@ class Attention(Function):
                 draw: Draw) -> Tensor:  # fmt: skip
         """q [Q, H], k and v [T, H] to [Q, H]."""
         ends = spans(plan)
+        last = (ends[:, [0, 2]] + ends[:, [1, 3]]).max(0, initial=0)
+        assert (last <= (len(q), len(k))).all(), (
+            "the plan is of another stream"
+        )  # compiled code checks no index
         out, level = torch.empty_like(q), q.new_empty(len(q), heads)
         given = (*_arrays(q, k, v), ends, heads, np.float32(scaling), *_draw(draw))
         share_by(pieces.attend, _costs(ends, heads), _elements(ends, heads), *given, *_arrays(out, level))
