@@ -23,9 +23,8 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 USUAL = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 SAMPLE = 1 << 16  # characters from which the delimiter is told
 LONGEST_NAME = 40  # characters; a first cell longer than that is text, not the name of a column
-LINE = re.compile(
-    r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+"
-)  # one after the other: io.StringIO would copy all, as UCS-4
+# lines one after the other: io.StringIO would copy the text at four bytes a character
+LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 _limit = Lock()  # the csv module has one limit on the length of a field, for the whole process
 

@@ -19,6 +19,7 @@ LONG = 40  # characters
 BANDS, BAND = 12, 5  # sees a pair of similarity 0.85 with probability 0.999, one of 0.5 with 0.32
 LIKELY = 0.6  # agreement of two signatures below which 0.85 is out of question (five standard deviations)
 CROWD = 40  # members of a bucket up to which all pairs are looked at
+CROWDED = 1 << 15  # members of crowds that are searched a second time; each costs 8 KB
 CHUNK = 1 << 18  # characters hashed at a time, so that they stay in the cache
 PAIRS = 1 << 14  # pairs whose signatures are compared at a time
 
@@ -43,14 +44,20 @@ def normalised(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().translate(PLAIN).split())
 
 
+def letters(text: str) -> str:
+    """What two texts that are the same share: what is written, or of texts of signs only the signs."""
+    return normalised(text) or "\0" + "".join(text.split())
+
+
 def group_near_duplicates(texts: Sequence[str]) -> np.ndarray:
     """A group for each text, [N] int64, numbered by first appearance; texts that say the same share one.
 
     Texts of signs only (`:)`) are the same only when they are the same signs; empty ones are all the same.
     """
     keys: dict[str, int] = {}
-    plain = (normalised(text) or "\0" + "".join(text.split()) for text in texts)
-    first = np.fromiter((keys.setdefault(key, len(keys)) for key in plain), np.int64, len(texts))
+    first = np.fromiter(
+        (keys.setdefault(key, len(keys)) for key in map(letters, texts)), np.int64, len(texts)
+    )
     names = list(keys)
     del keys  # before signatures take as much again
     long = [i for i, key in enumerate(names) if key.count(" ") >= FEWEST_WORDS - 1 or len(key) >= LONG]
@@ -120,12 +127,13 @@ def _candidates(signatures: np.ndarray) -> np.ndarray:
     """Pairs of texts whose signatures agree in a whole band and look similar, [M, 2], each once, sorted."""
     n, found = len(signatures), [np.empty(0, np.int64)]
     for band in range(BANDS):
-        keys = _hashed(np.zeros(n, np.uint64), signatures, band)
+        keys, left = _hashed(np.zeros(n, np.uint64), signatures, band), CROWDED
         for members in _buckets(keys):
             found.append(_pairs(members, n))
-            if members.shape[1] > CROWD:  # as rows made from one template: those alike in another band, too
-                crowd = members.ravel()
+            if members.shape[1] > CROWD and members.size <= left:
+                crowd, left = members.ravel(), left - members.size
                 for further in range(band + 1, BANDS):
+                    # as rows made from one template: those alike in another band, too
                     both = _hashed(keys[crowd], signatures[crowd], further)
                     found += [_pairs(crowd[inner], n) for inner in _buckets(both)]
     pairs = np.unique(np.concatenate(found))

@@ -19,9 +19,14 @@ def content(rows: Sequence[dict[str, Any]], lines: Sequence[int], name: str) -> 
     cells: dict[str, list[Any]] = {"text": [row["userInput"]["text"] for row in rows]}
     cells["spans"] = [[_span(label) for label in row.get("labels", [])] for row in rows]
     note = f"{name} holds queries with spans for slots."
-    if said := sum(any((row.get("context") or {}).values()) for row in rows):
+    if said := sum(_asked(row.get("context")) for row in rows):
         note += f" What was asked before ({count(said, 'row')} with a `context`) is not read."
     return Content(tuple(cells), cells, list(lines), (note,))
+
+
+def _asked(context: Any) -> bool:
+    """Whether something was asked before a query."""
+    return any(context.values()) if isinstance(context, dict) else bool(context)
 
 
 def _span(label: dict[str, Any]) -> dict[str, Any]:

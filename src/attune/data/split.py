@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from attune.data import classes
-from attune.data.duplicates import group_near_duplicates, normalised, numbered, renumbered, tied_together
+from attune.data.duplicates import (
+    group_near_duplicates,
+    letters,
+    normalised,
+    numbered,
+    renumbered,
+    tied_together,
+)
 from attune.data.findings import texts
 from attune.data.table import Table
 
@@ -34,7 +41,7 @@ def groups(table: Table, task: str = "", alike: np.ndarray | None = None) -> np.
     else:
         found = group_near_duplicates(texts(table)) if alike is None else alike
         if np.bincount(found).max(initial=0) > MOST_ALIKE * len(found):
-            found = numbered([normalised(text) for text in texts(table)])
+            found = numbered(list(map(letters, texts(table))))
         if "pair" not in table.columns:
             return found
     both = ("pair",) if task == "qa" else ("text", "pair")  # a question may be asked of any context
