@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import tempfile
 from dataclasses import asdict
@@ -86,9 +85,11 @@ def by_trainer(job: Job, name: str, *, tuned: bool) -> dict:
 
 def one(system: str, job: Job) -> None:
     """Runs one job in this process and prints its result as JSON."""
+    from attune import machine
+
     side, _, name = system.partition(":")
     found = by_attune(job, name) if side == "attune" else by_trainer(job, name, tuned=side == "trainer_tuned")
-    found["peak_memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["peak_memory_mib"] = machine.peak_memory_mib()
     print(json.dumps({"system": system, "seed": job.seed, **found}))
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -38,8 +37,10 @@ SYSTEMS = {
 
 def one(system: str, job: Job) -> None:
     """Runs one job in this process and prints its result as JSON."""
+    from attune import machine
+
     found = SYSTEMS[system](job)
-    found["peak_memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["peak_memory_mib"] = machine.peak_memory_mib()
     print(json.dumps({"system": system, "seed": job.seed, **found}))
 
 

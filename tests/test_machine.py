@@ -108,3 +108,13 @@ def test_where_nothing_can_be_cached_kernels_compile_all_the_same(monkeypatch):
     x = np.ones(1)
     kernel(x)
     assert x[0] == 2
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="other systems do not count the parent's memory in"
+)
+def test_the_peak_is_that_of_this_process_and_not_of_the_one_that_started_it():
+    held = bytearray(os.urandom(1 << 20) * 400)
+    code = "from attune import machine; print(machine.peak_memory_mib())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 5 < float(done.stdout) < 200 < len(held) / 2**20
