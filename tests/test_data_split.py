@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attune import prepare, recipe_file
+from attune.data.duplicates import group_near_duplicates, normalised
 from attune.data.read import read
-from attune.data.split import group_near_duplicates, normalised, split
+from attune.data.split import split
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SST2 = SHARED / "02_sentiment/sst2_glue/train.tsv"

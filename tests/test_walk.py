@@ -107,7 +107,7 @@ def test_the_recipe_of_a_run_trains_to_the_same_weights(finished, tmp_path):
 
 def test_the_splits_share_no_text(finished):
     ready = runs.plan(recipe_file.load(str(finished.path / "recipe.yaml")))
-    from attune.data.split import group_near_duplicates
+    from attune.data.duplicates import group_near_duplicates
 
     texts = [text for part in ready.rows.tables for text in ready.rows.texts(part)]
     parts = np.repeat(np.arange(3), [len(table) for table in ready.rows.tables.values()])

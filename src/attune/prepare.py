@@ -12,6 +12,7 @@ from attune import tasks
 from attune.data import checks, findings, read, roles, split
 from attune.data import rows as by_role
 from attune.data.checks import Finding
+from attune.data.duplicates import group_near_duplicates
 from attune.data.problems import some
 from attune.data.roles import Roles
 from attune.data.table import Table
@@ -115,7 +116,7 @@ def _split(
     """The splits that are made of train, and which texts stand in two of them nevertheless."""
     shares = {"train": 1.0 - sum(missing.values()), **missing}
     single = not {"pair", "group"} & set(train.columns)
-    alike = split.group_near_duplicates(train.column("text")) if single else None
+    alike = group_near_duplicates(train.column("text")) if single else None
     groups = split.groups(train, found.task, alike)
     parts = split.split(groups, split.strata(train, found.task), shares, seed=seed)
     tables = {part: train.take(indices) for part, indices in parts.items()}

@@ -12,15 +12,12 @@ from attune.data import classes
 from attune.data.duplicates import (
     group_near_duplicates,
     letters,
-    normalised,
     numbered,
     renumbered,
     tied_together,
 )
 from attune.data.findings import texts
 from attune.data.table import Table
-
-__all__ = ["group_near_duplicates", "groups", "normalised", "split", "strata"]
 
 FEW = 10  # rows that texts which some of them share may put into one group whatever share they are
 MOST_TIED = 0.05  # of all rows, that texts which some of them share may put into one group
