@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from attune.data.labels import numbers
 from attune.data.roles import infer
 from attune.data.split import groups
 from attune.data.table import Table
-from attune.errors import DataError
+from attune.errors import DataError, MachineError
 from attune.recipe import Recipe
 
 LINES = ["the O", "John B-PER", "Smith I-PER", "sat O", ""]
@@ -87,11 +88,11 @@ def test_what_unpacks_to_more_than_fits_is_a_sentence(
     path = tmp_path / "rows.csv.gz"
     path.write_bytes(gzip.compress(b"text,label\n"))
 
-    def burst(raw: bytes) -> bytes:
-        raise MemoryError
+    def burst(file: IO[bytes]) -> IO[bytes]:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setitem(read.PACKED, ".gz", burst)
-    with pytest.raises(DataError, match="does not fit into memory"):
+    with pytest.raises(MachineError, match=r"no space is left for the rows\n.*TMPDIR"):
         read.read(path)
 
 
@@ -203,7 +204,7 @@ def test_a_list_on_one_line_tells_its_objects_by_number(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(json.dumps(tasks), encoding="utf-8")
     held = read.read(path)
-    assert held.lines == [1, 2, 3, 4, 5]
+    assert list(held.lines) == [1, 2, 3, 4, 5]
     assert held.findings[0].rows == ("x.json:6",)
     assert "stands on one line" in held.notes[0]
 

@@ -127,7 +127,7 @@ def test_pairs_with_an_empty_second_text_are_left_out_and_counted() -> None:
     held = table(premise=sentences(6), hypothesis=["so", "", "so", "no", None, "no"], label=list("aababb"))
     roles = infer(held)
     made, findings = examine({"train": rows.canonical(held, roles)}, roles, split=False)
-    assert made["train"].lines == [2, 4, 5, 7]
+    assert list(made["train"].lines) == [2, 4, 5, 7]
     assert findings[0].sentence == "2 rows of train with nothing in 'hypothesis', left out."
 
 
@@ -187,7 +187,7 @@ def test_answers_that_stand_nowhere_are_left_out_where_few_and_refused_where_man
     good = {"text": ["Rome"], "answer_start": [0]}
     held = qa(*[good] * 5, {"text": ["Athens"], "answer_start": [0]})
     made = rows.canonical(held, infer(held))
-    assert made.lines == [2, 3, 4, 5, 6]
+    assert list(made.lines) == [2, 3, 4, 5, 6]
     assert (made.findings[0].check, made.findings[0].rows) == ("answers", ("d.csv:7",))
     held = qa(good, *[{"text": ["Athens"], "answer_start": [0]}] * 2)
     with pytest.raises(DataError) as caught:

@@ -104,7 +104,7 @@ def test_pairs_of_texts_are_found_by_their_names(one: str, other: str) -> None:
     made = canonical(rows, roles)
     assert made.columns == ("text", "pair", "label")
     assert made.row(0) == {"text": LONG.format(0), "pair": LONG.format(5), "label": "a"}
-    assert made.lines == rows.lines
+    assert list(made.lines) == list(rows.lines)
 
 
 def test_a_pair_without_known_names_needs_one_flag() -> None:
@@ -291,7 +291,7 @@ def test_rows_without_label_are_refused_all_at_once_with_other_bad_cells() -> No
 def test_rows_without_text_are_left_out_and_counted() -> None:
     train = table(text=["", "b", None, "d", "e", "\u00a0"], label=list("xxyyxy"))
     kept, findings = examine({"train": train}, ROLES, split=False)
-    assert kept["train"].lines == [3, 5, 6]
+    assert list(kept["train"].lines) == [3, 5, 6]
     assert findings[0].check == "empty"
     assert findings[0].sentence == "3 rows of train without text, left out."
     assert findings[0].rows == ("d.csv:2", "d.csv:4", "d.csv:7")

@@ -21,6 +21,7 @@ from attune.training.loop import predictions
 from attune.training.optim import adamw
 from attune.training.update import Learner, update
 from attune.trust import baselines
+from attune.trust.baselines import bags
 
 LONG = ("truncate", "head_tail", "windows")
 NAMES = [name for name in tasks.CATALOGUE if name not in tasks.PRESETS]
@@ -232,6 +233,18 @@ def test_its_baselines_answer_in_its_own_form(checkpoints, name):
         assert key in baselines.NAMES
         assert len(case.answers(answers)) == len(case.table)
         assert np.isfinite(case.score(answers)) or key == "mean"  # a constant correlates with nothing
+
+
+@pytest.mark.parametrize("name", ["classification", "multilabel", "regression"])
+def test_a_baseline_of_a_part_of_the_rows_says_so(checkpoints, monkeypatch, name):
+    monkeypatch.setattr(bags, "MOST", 8)
+    case = Case(name, checkpoints("bert"))
+    assert len(case.table) > 8
+    tables = dict.fromkeys(("train", "valid", "test"), case.table)
+    found = dict(baselines.of(case.task, tables, dict.fromkeys(tables, case.gold)))
+    (key,) = [key for key in found if key.startswith("tfidf")]
+    assert key.endswith(bags.PART) and "on 100,000 of the rows" in baselines.NAMES[key]
+    assert len(case.answers(found[key])) == len(case.table)
 
 
 @pytest.mark.parametrize("long_texts", LONG)

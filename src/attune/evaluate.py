@@ -37,7 +37,7 @@ def measure(ready: Prepared, model: Backbone, run: RunDir) -> Iterator[str]:
     for part in ("test", "valid"):
         bounds = task.measured(ready.gold[part], answers[part], seed=seed)
         found[part] = {name: asdict(bound) for name, bound in bounds.items()}
-        run.write_lines(f"predictions/{part}.jsonl", list(_records(ready, part, answers[part])))
+        run.write_lines(f"predictions/{part}.jsonl", _records(ready, part, answers[part]))
     yield "training the baselines"
     found["baselines"], found["comparisons"] = _against_baselines(ready, answers["test"])
     run.write("metrics.json", found)

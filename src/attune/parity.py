@@ -68,7 +68,7 @@ def keep(run: RunDir, task: Any, model: Backbone, encoder: Any, rows: Table) -> 
     rows = rows.take(range(min(ROWS, len(rows))))
     with files.whole_file(run.path / KEPT) as partial, partial.open("wb") as file:
         np.savez(file, logits=_logits(task, model, encoder, rows))
-    run.write("parity_rows.json", {name: rows.column(name) for name in rows.columns if name != "label"})
+    run.write("parity_rows.json", {name: list(rows.column(name)) for name in rows.columns if name != "label"})
 
 
 def check(run: RunDir) -> dict[str, Any]:

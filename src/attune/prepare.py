@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,7 +36,7 @@ class Rows:
     findings: list[Finding]
     notes: tuple[str, ...]
 
-    def texts(self, part: str) -> list[str]:
+    def texts(self, part: str) -> Sequence[str]:
         """The texts of a split."""
         return self.tables[part].column("text")
 

@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,12 @@ class RunDir:
                 Problem(str(path), "is damaged: not whole JSON", str(error)[:80], fix)
             ) from error
 
-    def write_lines(self, name: str, rows: list[dict[str, Any]]) -> None:
-        """Replaces a JSON-lines file of the run."""
+    def write_lines(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
+        """Replaces a JSON-lines file of the run, row by row."""
         path = self.path / name
         path.parent.mkdir(exist_ok=True)
-        files.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        with files.whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
     def append_event(self, event: dict[str, Any]) -> None:
         """Adds a line to events.jsonl."""

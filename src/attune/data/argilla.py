@@ -34,14 +34,15 @@ def content(held: Content, name: str) -> Content:
     cells = {field: held.cells[field] for field in fields if not field.startswith("metadata.")}
     findings = list(held.findings)
     for question in questions:
-        cells[question] = []
+        answers: list[Any] = []
         suggested = []
         for row, line in enumerate(held.lines):
             values = _submitted(held, question, row)
             suggestion = held.cells.get(f"{question}.suggestion", [None] * len(held.lines))[row]
             if not values and not is_missing(suggestion):
                 suggested.append(line)
-            cells[question].append(_most_frequent(values) if values else suggestion)
+            answers.append(_most_frequent(values) if values else suggestion)
+        cells[question] = answers
         if suggested:
             what = (
                 f"{count(len(suggested), 'record')} of {name} without a submitted {question!r}; suggestions,"

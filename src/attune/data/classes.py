@@ -20,7 +20,8 @@ def shown(table: Table, task: str) -> list[tuple[str, ...]]:
     if task not in CLASSED or "label" not in table.columns:
         return [()] * len(table)
     of_row = {"classification": _label, "multilabel": _labels, "tagging": _types}[task]
-    return [of_row(cell) for cell in table.column("label")]
+    once: dict[tuple[str, ...], tuple[str, ...]] = {}  # rows that show the same share it
+    return [once.setdefault(names, names) for names in map(of_row, table.column("label"))]
 
 
 def _label(cell: Any) -> tuple[str, ...]:

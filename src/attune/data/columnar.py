@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from attune.data.problems import some
+from attune.data.stored import Writer
 from attune.data.table import Content, Table
 from attune.errors import DataError, MachineError, Problem
 
+BATCH = 1000  # rows that are read at a time
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(:[\w.-]+)?")
 
 
-def parse(raw: bytes, name: str) -> Content:
+def parse(file: IO[bytes], name: str) -> Content:
     """The columns of a Parquet file."""
     import pyarrow
     from pyarrow import parquet
 
     try:
-        held = parquet.read_table(io.BytesIO(raw))
-        cells = [column.to_pylist() for column in held.columns]
+        held = parquet.ParquetFile(file)
+        columns = held.schema_arrow.names
+        _check(columns, held.metadata.num_rows, name)
+        classes = _classes(held.schema_arrow.metadata or {})
+        writers = {column: Writer() for column in columns}
+        for group in range(held.num_row_groups):  # of several it would keep what it has read
+            for batch in held.iter_batches(BATCH, row_groups=[group]):
+                for column, values in zip(columns, batch.columns, strict=True):
+                    writers[column].extend(_named(values.to_pylist(), classes.get(column)))
     except (pyarrow.ArrowException, OSError) as error:
         fix = "Write it again, for instance with DataFrame.to_parquet."
         raise DataError(Problem(name, "not a whole Parquet file", _first_line(error), fix)) from error
-    twice = [column for column, times in Counter(held.column_names).items() if times > 1]
+    cells = {column: writer.whole() for column, writer in writers.items()}
+    return Content(tuple(columns), cells, range(1, held.metadata.num_rows + 1))
+
+
+def _check(columns: list[str], rows: int, name: str) -> None:
+    """Raises for columns of one name, and for a file without rows."""
+    twice = [column for column, times in Counter(columns).items() if times > 1]
     if twice:
         fix = "Give each column a name of its own."
         raise DataError(Problem(name, f"more than one column is called {some(twice)}", fix=fix))
-    if not held.num_rows:
-        raise DataError(Problem(name, "holds no rows", some(held.column_names), "Give a file with rows."))
-    classes = _classes(held.schema.metadata or {})
-    named = {
-        column: _named(values, classes.get(column))
-        for column, values in zip(held.column_names, cells, strict=True)
-    }
-    return Content(tuple(held.column_names), named, list(range(1, held.num_rows + 1)))
+    if not rows:
+        raise DataError(Problem(name, "holds no rows", some(columns), "Give a file with rows."))
 
 
 def is_saved(folder: Path) -> bool:
@@ -111,14 +119,17 @@ def _library() -> Any:
 def _table(path: str, rows: Any) -> Table:
     """One split; what its features call a class stands in the cells by name."""
     rows = rows.with_format(None)
-    cells = {}
-    for column, feature in rows.features.items():
-        inner = getattr(feature, "feature", feature)
-        cells[column] = _named(list(rows[column]), getattr(inner, "names", None))
+    writers = {column: Writer() for column in rows.features}
     if not len(rows):
-        raise DataError(Problem(path, "holds no rows", some(list(cells)), "Give a data set with rows."))
-    digest = hashlib.sha256(json.dumps(cells, default=str).encode()).hexdigest()
-    return Table(path, tuple(cells), cells, list(range(1, len(rows) + 1)), digest)
+        raise DataError(Problem(path, "holds no rows", some(list(writers)), "Give a data set with rows."))
+    digest = hashlib.sha256()
+    for batch in rows.iter(batch_size=BATCH):
+        digest.update(json.dumps(batch, default=str).encode())
+        for column, feature in rows.features.items():
+            inner = getattr(feature, "feature", feature)
+            writers[column].extend(_named(batch[column], getattr(inner, "names", None)))
+    cells = {column: writer.whole() for column, writer in writers.items()}
+    return Table(path, tuple(cells), cells, range(1, len(rows) + 1), digest.hexdigest())
 
 
 def _classes(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:

@@ -7,15 +7,19 @@ whether the first line names the columns, is told from the file; what was not ob
 from __future__ import annotations
 
 import csv
+import io
 import re
+from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any
 
+from attune.data.document import Document
 from attune.data.looks import known_name, telling_name
 from attune.data.problems import count, listed, shown, some
+from attune.data.stored import Writer
 from attune.data.table import Content
 from attune.errors import DataError, Problem
 
@@ -23,49 +27,97 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 USUAL = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 SAMPLE = 1 << 16  # characters from which the delimiter is told
 LONGEST_NAME = 40  # characters; a first cell longer than that is text, not the name of a column
-# lines one after the other: io.StringIO would copy the text at four bytes a character
-LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 _limit = Lock()  # the csv module has one limit on the length of a field, for the whole process
 
 
-@dataclass
-class Rows:
-    """Raw rows with the line that each starts on, and where quoting went wrong."""
+class _Reader:
+    """The rows with the line that each starts on, up to the first place where the quotes do not close."""
 
-    rows: list[list[str]] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    broken: tuple[int, str] | None = None  # (line, the csv module's reason)
-    blank: int = 0  # empty lines between rows
+    def __init__(self, lines: Iterable[str], delimiter: str, *, longest: int, quoted: bool = True) -> None:
+        self.lines, self.delimiter, self.longest, self.quoted = lines, delimiter, longest, quoted
+        self.broken: tuple[int, str] | None = None  # (line, the csv module's reason)
+        self.blank = 0  # empty lines between rows
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        start, blank = 1, 0
+        with _long_fields(self.longest):
+            reader = csv.reader(
+                self.lines,
+                delimiter=self.delimiter,
+                quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,  # where a quote is a letter
+                strict=True,
+            )
+            try:
+                for row in reader:
+                    if row:
+                        yield start, row
+                        self.blank, blank = self.blank + blank, 0
+                    else:
+                        blank += 1
+                    start = reader.line_num + 1
+            except csv.Error as error:
+                self.broken = (start, str(error))
+
+
+class _Tally:
+    """What one pass over all rows finds."""
+
+    def __init__(self, document: Document, delimiter: str, *, quoted: bool = True) -> None:
+        self.quoted = quoted
+        self.first: list[str] = []
+        self.line = 0  # on which the first row starts
+        self.widths: Counter[int] = Counter()
+        self.below: set[str] = set()  # cells of the first row that stand in a later one, in any column
+        self.again: set[int] = set()  # columns whose first cell stands below it, the header come again apart
+        rows = _rows(document, delimiter, quoted=quoted)
+        for line, row in rows:
+            self.line = self.line or line
+            self._add(row)
+        self.broken, self.blank = rows.broken, rows.blank
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self.widths.total()
+
+    def _add(self, row: list[str]) -> None:
+        if not self.widths:
+            self.first, self._names = row, set(row)
+        elif not self._names.isdisjoint(row):
+            self.below |= self._names.intersection(row)
+            if row != self.first:
+                cells = enumerate(zip(self.first, row, strict=False))
+                self.again |= {at for at, (first, cell) in cells if first == cell}
+        self.widths[len(row)] += 1
 
 
-def parse(text: str, name: str, *, suffix: str) -> Content:
-    """The columns of a delimited file called `name`.
+def parse(document: Document, *, suffix: str) -> Content:
+    """The columns of a delimited file.
 
     Raises:
         DataError: for a file without rows, rows of other lengths than the first, names that stand twice.
     """
-    if not text.strip():
+    name = document.name
+    if document.blank:
         raise DataError(Problem(name, "the file is empty", fix="Give a file with a header and rows."))
-    delimiter = _delimiter(text, suffix)
-    found, notes = _rows(text, delimiter, name)
+    delimiter = _delimiter(document.head, suffix)
+    found, notes = _tally(document, delimiter)
     if delimiter != USUAL[suffix]:
         notes.append(f"{name} parts its fields by a {DELIMITERS[delimiter]}.")
     if found.blank:
         notes.append(f"{name}: {count(found.blank, 'empty line')} skipped.")
-    header = bool(found) and _is_header(found.rows)
+    header = len(found) > 0 and _is_header(found)
     columns = _names(found, name, notes) if header else _numbers(found, name, notes)
-    _check(found, columns, name, delimiter=delimiter, header=header)
-    rows, lines = (found.rows[1:], found.lines[1:]) if header else (found.rows, found.lines)
-    if not rows:
+    cells, lines = _cells(document, delimiter, found, columns, header=header)
+    if not lines:
         raise DataError(
             Problem(name, "has a header and no rows", some(columns), "Add rows below the header.")
         )
-    cells = {column: list(cells) for column, cells in zip(columns, zip(*rows, strict=True), strict=True)}
     return Content(columns, cells, lines, tuple(notes))
+
+
+def _rows(document: Document, delimiter: str, *, quoted: bool) -> _Reader:
+    """The rows of the whole file."""
+    return _Reader(document.lines(""), delimiter, longest=document.size, quoted=quoted)
 
 
 @contextmanager
@@ -80,30 +132,6 @@ def _long_fields(length: int) -> Iterator[None]:
             csv.field_size_limit(before)
 
 
-def _parsed(text: str, delimiter: str, *, quoted: bool = True) -> Rows:
-    """The rows up to the first place where the quotes do not close; with `quoted` off a quote is a letter."""
-    found, start, blank = Rows(), 1, 0
-    with _long_fields(len(text)):
-        reader = csv.reader(
-            (found.group() for found in LINE.finditer(text)),
-            delimiter=delimiter,
-            quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-            strict=True,
-        )
-        try:
-            for row in reader:
-                if row:
-                    found.rows.append(row)
-                    found.lines.append(start)
-                    found.blank, blank = found.blank + blank, 0
-                else:
-                    blank += 1
-                start = reader.line_num + 1
-        except csv.Error as error:
-            found.broken = (start, str(error))
-    return found
-
-
 def _delimiter(text: str, suffix: str) -> str:
     """The character that gives most rows of the sample as many fields as the first; the usual one if near."""
     usual = USUAL[suffix]
@@ -113,59 +141,57 @@ def _delimiter(text: str, suffix: str) -> str:
     if len(text) > SAMPLE:
         sample = sample[: sample.rfind("\n") + 1] or sample
     scores = {
-        delimiter: max(_regular(_parsed(sample, delimiter, quoted=quoted)) for quoted in (True, False))
+        delimiter: max(_regular(sample, delimiter, quoted=quoted) for quoted in (True, False))
         for delimiter in DELIMITERS
     }
     best = max(scores, key=lambda delimiter: scores[delimiter])
     return best if scores[best] > scores[usual] + 0.05 else usual
 
 
-def _regular(found: Rows) -> float:
+def _regular(sample: str, delimiter: str, *, quoted: bool) -> float:
     """The share of rows with as many fields as the first; 0 where that has only one."""
-    widths = [len(row) for row in found.rows]
+    lines = io.StringIO(sample, newline="")
+    widths = [len(row) for _, row in _Reader(lines, delimiter, longest=len(sample), quoted=quoted)]
     return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
 
 
-def _rows(text: str, delimiter: str, name: str) -> tuple[Rows, list[str]]:
-    """The rows; a tab file whose quotes are plain letters, as in GLUE, is read as such and a note says so."""
-    quoted = _parsed(text, delimiter)
-    if delimiter != "\t" or '"' not in text:
+def _tally(document: Document, delimiter: str) -> tuple[_Tally, list[str]]:
+    """The rows, counted; a tab file whose quotes are plain letters, as in GLUE, is read so, and a note says it."""
+    quoted = _Tally(document, delimiter)
+    if delimiter != "\t" or not document.holds('"'):
         return quoted, []
-    plain = _parsed(text, delimiter, quoted=False)
-    if len(set(map(len, plain.rows))) > 1:
+    plain = _Tally(document, delimiter, quoted=False)
+    if len(plain.widths) > 1:
         return quoted, []
     # Quotes that swallow lines, each of them a regular row, were letters.
-    if quoted.broken or len(set(map(len, quoted.rows))) > 1 or len(quoted) != len(plain):
-        note = f"{name}: quote characters are part of the text, for they do not enclose whole fields."
-        return plain, [note]
+    if quoted.broken or len(quoted.widths) > 1 or len(quoted) != len(plain):
+        what = "quote characters are part of the text, for they do not enclose whole fields."
+        return plain, [f"{document.name}: {what}"]
     return quoted, []
 
 
-def _is_header(rows: list[list[str]]) -> bool:
+def _is_header(found: _Tally) -> bool:
     """True where the first row names the columns: short, no number, no value that comes again below."""
-    first = rows[0]
-    below = [row for row in rows[1:] if row != first]
-    again = [any(len(row) > i and row[i] == cell for row in below) for i, cell in enumerate(first)]
-    named = [cell for cell, twice in zip(first, again, strict=True) if known_name(cell) and not twice]
-    if any(map(telling_name, named)) or (named and not any(again)):
+    first, again = found.first, found.again
+    named = [cell for at, cell in enumerate(first) if known_name(cell) and at not in again]
+    if any(map(telling_name, named)) or (named and not again):
         return True
     if any(len(cell) > LONGEST_NAME or NUMBER.fullmatch(cell.strip()) for cell in first):
         return False
     empty = sum(not cell.strip() for cell in first)
-    return empty <= 1 and len(first) > empty and not any(again)
+    return empty <= 1 and len(first) > empty and not again
 
 
-def _names(found: Rows, name: str, notes: list[str]) -> tuple[str, ...]:
+def _names(found: _Tally, name: str, notes: list[str]) -> tuple[str, ...]:
     """The column names of the header; blanks around them go, columns without a name are numbered."""
-    names = tuple(cell.strip() for cell in found.rows[0])
+    names = tuple(cell.strip() for cell in found.first)
     twice = [cell for cell, times in Counter(names).items() if times > 1 and cell]
     if twice:
         what, fix = f"more than one column is called {some(twice)}", "Give each column a name of its own."
-        raise DataError(Problem(f"{name}:{found.lines[0]}", what, ", ".join(names), fix))
-    if names != tuple(found.rows[0]):
+        raise DataError(Problem(f"{name}:{found.line}", what, ", ".join(names), fix))
+    if names != tuple(found.first):
         notes.append(f"{name}: blanks around the names of columns are left out.")
-    below = {cell for row in found.rows[1:] for cell in row}
-    if not any(map(known_name, names)) or any(cell in below for cell in found.rows[0] if cell.strip()):
+    if not any(map(known_name, names)) or any(map(str.strip, found.below)):
         notes.append(f"{name}: the first line is read as the names of the columns, {some(names)}.")
     numbered = tuple(cell or _unused(i, names) for i, cell in enumerate(names, 1))
     unnamed = [new for new, old in zip(numbered, names, strict=True) if not old]
@@ -182,35 +208,48 @@ def _unused(number: int, names: tuple[str, ...]) -> str:
     return name
 
 
-def _numbers(found: Rows, name: str, notes: list[str]) -> tuple[str, ...]:
+def _numbers(found: _Tally, name: str, notes: list[str]) -> tuple[str, ...]:
     """`column1` and so on, for as many fields as most rows have."""
-    width = Counter(map(len, found.rows)).most_common(1)[0][0] if found else 0
+    width = found.widths.most_common(1)[0][0] if found.widths else 0
     if width:
         called = "column1" if width == 1 else f"column1 to column{width}"
         notes.append(f"{name} has no header; its columns are called {called}.")
     return tuple(f"column{i}" for i in range(1, width + 1))
 
 
-def _check(found: Rows, columns: tuple[str, ...], name: str, *, delimiter: str, header: bool) -> None:
-    """Raises with every row of another length than expected, every header come again, and broken quoting."""
-    problems = []
+def _cells(
+    document: Document, delimiter: str, found: _Tally, columns: tuple[str, ...], *, header: bool
+) -> tuple[dict[str, Sequence[Any]], array[int]]:
+    """(the cells by column, the lines on which the rows start).
+
+    Raises with every row of another length than expected, every header come again, and broken quoting.
+    """
+    name, problems, lines = document.name, list[Problem](), array("q")
     mend = f"Put quotes around a text that holds a {DELIMITERS[delimiter]}, and double the quotes within it."
-    for row, line in zip(found.rows, found.lines, strict=True):
+    writers = [Writer() for _ in columns]
+    for number, (line, row) in enumerate(_rows(document, delimiter, quoted=found.quoted)):
         if len(row) != len(columns):
             what = f"{count(len(row), 'field')}, expected {len(columns)} ({', '.join(columns)})"
             problems.append(Problem(f"{name}:{line}", what, shown(delimiter.join(row)), mend))
-        elif header and row == found.rows[0] and line != found.lines[0]:
+        elif header and number and row == found.first:
             problems.append(
                 Problem(f"{name}:{line}", "the header stands here again", fix="Delete this line.")
             )
-    if found.broken:
-        line, reason = found.broken
-        what = (
-            "a quote opens in this row and never closes"
-            if "unexpected end" in reason
-            else "text after a closing quote"
-        )
-        fix = 'Double a quote that is part of a text: "a 5"" screen".'
-        problems.append(Problem(f"{name}:{line}", what, fix=fix))
+        elif number or not header:
+            lines.append(line)
+            for writer, cell in zip(writers, row, strict=True):
+                writer.append(cell)
+    problems += [_broken(name, *found.broken)] if found.broken else []
     if problems:
         raise DataError(*listed(problems))
+    return {column: writer.whole() for column, writer in zip(columns, writers, strict=True)}, lines
+
+
+def _broken(name: str, line: int, reason: str) -> Problem:
+    """Quotes that do not close."""
+    what = (
+        "a quote opens in this row and never closes"
+        if "unexpected end" in reason
+        else "text after a closing quote"
+    )
+    return Problem(f"{name}:{line}", what, fix='Double a quote that is part of a text: "a 5"" screen".')

@@ -7,17 +7,21 @@ come from MinHash signatures in bands (Broder 1997; Indyk and Motwani 1998); eac
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+
+from attune.data.stored import Writer, scratch_array
 
 SIMILAR = 0.85
 PIECE = 5  # characters of a shingle
 FEWEST_WORDS = 4  # a text with fewer words has a near-identical one only if it is long, as in Chinese
 LONG = 40  # characters
 BANDS, BAND = 12, 5  # sees a pair of similarity 0.85 with probability 0.999, one of 0.5 with 0.32
-LIKELY = 0.6  # agreement of two signatures below which 0.85 is out of question (five standard deviations)
+LIKELY = 0.65  # agreement of two signatures below which 0.85 is out of question (four standard deviations)
 CROWD = 40  # members of a bucket up to which all pairs are looked at
 CROWDED = 1 << 15  # members of crowds that are searched a second time; each costs 8 KB
 CHUNK = 1 << 18  # characters hashed at a time, so that they stay in the cache
@@ -49,35 +53,52 @@ def letters(text: str) -> str:
     return normalised(text) or "\0" + "".join(text.split())
 
 
-def group_near_duplicates(texts: Sequence[str]) -> np.ndarray:
+def group_near_duplicates(texts: Iterable[str]) -> np.ndarray:
     """A group for each text, [N] int64, numbered by first appearance; texts that say the same share one.
 
     Texts of signs only (`:)`) are the same only when they are the same signs; empty ones are all the same.
     """
-    keys: dict[str, int] = {}
-    first = np.fromiter(
-        (keys.setdefault(key, len(keys)) for key in map(letters, texts)), np.int64, len(texts)
-    )
-    names = list(keys)
-    del keys  # before signatures take as much again
-    long = [i for i, key in enumerate(names) if key.count(" ") >= FEWEST_WORDS - 1 or len(key) >= LONG]
-    parents = list(range(len(names)))
-    if len(long) > 1:
-        for one, other in _similar([names[i] for i in long], parents, long):
+    held, long, digests = Writer(), array("q"), array("Q")
+    for row, key in enumerate(map(letters, texts)):
+        held.append(key)
+        digests.append(_digest(key))
+        if key.count(" ") >= FEWEST_WORDS - 1 or len(key) >= LONG:
+            long.append(row)
+    first, rows = _firsts(np.frombuffer(digests, np.uint64))
+    # of the texts that are the same the first stands for all
+    names = np.intersect1d(rows, np.frombuffer(long, np.int64), assume_unique=True)
+    parents = array("q", range(len(rows)))
+    if len(names) > 1:
+        places = array("q", np.searchsorted(rows, names).tobytes())
+        for one, other in _similar(held.whole().take(names), parents, places):
             _join(parents, one, other)
     roots = np.fromiter((_root(parents, i) for i in range(len(parents))), np.int64, len(parents))
     return renumbered(roots[first]) if len(first) else first
 
 
-def numbered(names: Sequence[str]) -> np.ndarray:
-    """A number for each name, [N] int64, the same for the same; memory does not grow with the longest."""
-    numbers: dict[str, int] = {}
-    return np.fromiter((numbers.setdefault(name, len(numbers)) for name in names), np.int64, len(names))
+def numbered(names: Iterable[str]) -> np.ndarray:
+    """A number for each name, [N] int64, the same for the same, by first appearance; names are not kept."""
+    return _firsts(np.frombuffer(array("Q", map(_digest, names)), np.uint64))[0]
+
+
+def _digest(name: str) -> int:
+    """64 bits of a name; of ten million different ones two share theirs with a probability of three in a million."""
+    raw = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(raw, "little")
+
+
+def _firsts(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(the number of each [N] by first appearance, where each number appears first [M] ascending)."""
+    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(first), np.int64)
+    rank[order] = np.arange(len(first))
+    return rank[inverse], first[order]
 
 
 def tied_together(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """[N] the groups of rows that share a group in either of two groupings [N], directly or through others."""
-    parents = list(range(int(other.max(initial=-1)) + 1))
+    parents = array("q", range(int(other.max(initial=-1)) + 1))
     first: dict[int, int] = {}
     for mine, theirs in zip(one.tolist(), other.tolist(), strict=True):
         _join(parents, first.setdefault(mine, theirs), theirs)
@@ -104,11 +125,11 @@ def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _signatures(texts: Sequence[str]) -> np.ndarray:
-    """The last 16 bits of each text's MinHash, [N, BANDS * BAND]; pieces are in memory for a few texts at a time."""
+    """The last 8 bits of each text's MinHash, [N, BANDS * BAND]; pieces are in memory for a few texts at a time."""
     random = np.random.default_rng(0)
     factors = random.integers(0, 2**32, BANDS * BAND, dtype=np.uint32) | np.uint32(1)
     offsets = random.integers(0, 2**32, BANDS * BAND, dtype=np.uint32)
-    found = np.empty((len(texts), BANDS * BAND), np.uint16)
+    found = scratch_array((len(texts), BANDS * BAND), np.uint8)
     ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
     begin = 0
     while begin < len(texts):
@@ -118,31 +139,38 @@ def _signatures(texts: Sequence[str]) -> np.ndarray:
         low = (hashes >> np.uint64(32)).astype(np.uint32)
         for index, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
             least = np.minimum.reduceat(low * factor + offset, starts[:-1])
-            found[begin:end, index] = least.astype(np.uint16)
+            found[begin:end, index] = least.astype(np.uint8)
         begin = end
     return found
 
 
 def _candidates(signatures: np.ndarray) -> np.ndarray:
     """Pairs of texts whose signatures agree in a whole band and look similar, [M, 2], each once, sorted."""
-    n, found = len(signatures), [np.empty(0, np.int64)]
+    n, found = len(signatures), np.empty(0, np.int64)
     for band in range(BANDS):
-        keys, left = _hashed(np.zeros(n, np.uint64), signatures, band), CROWDED
-        for members in _buckets(keys):
-            found.append(_pairs(members, n))
-            if members.shape[1] > CROWD and members.size <= left:
-                crowd, left = members.ravel(), left - members.size
-                for further in range(band + 1, BANDS):
-                    # as rows made from one template: those alike in another band, too
-                    both = _hashed(keys[crowd], signatures[crowd], further)
-                    found += [_pairs(crowd[inner], n) for inner in _buckets(both)]
-    pairs = np.unique(np.concatenate(found))
-    one, other = pairs // n, pairs % n
-    likely = np.empty(len(pairs), bool)
-    for begin in range(0, len(pairs), PAIRS):
-        part = slice(begin, begin + PAIRS)
-        likely[part] = (signatures[one[part]] == signatures[other[part]]).mean(axis=1) >= LIKELY
-    return np.stack([one[likely], other[likely]], axis=1)
+        pairs = _of_band(signatures, band)
+        likely = np.empty(len(pairs), bool)
+        for begin in range(0, len(pairs), PAIRS):
+            part = slice(begin, begin + PAIRS)
+            one, other = signatures[pairs[part] // n], signatures[pairs[part] % n]
+            likely[part] = (one == other).mean(axis=1) >= LIKELY
+        found = np.union1d(found, pairs[likely])
+    return np.stack([found // n, found % n], axis=1)
+
+
+def _of_band(signatures: np.ndarray, band: int) -> np.ndarray:
+    """The pairs that agree in one band, as one number each, [P]."""
+    n, found, left = len(signatures), [np.empty(0, np.int64)], CROWDED
+    keys = _hashed(np.zeros(n, np.uint64), signatures, band)
+    for members in _buckets(keys):
+        found.append(_pairs(members, n))
+        if members.shape[1] > CROWD and members.size <= left:
+            crowd, left = members.ravel(), left - members.size
+            for further in range(band + 1, BANDS):
+                # as rows made from one template: those alike in another band, too
+                both = _hashed(keys[crowd], signatures[crowd], further)
+                found += [_pairs(crowd[inner], n) for inner in _buckets(both)]
+    return np.concatenate(found)
 
 
 def _hashed(keys: np.ndarray, signatures: np.ndarray, band: int) -> np.ndarray:
@@ -175,11 +203,11 @@ def _pairs(members: np.ndarray, n: int) -> np.ndarray:
     return pairs.ravel()
 
 
-def _similar(texts: list[str], parents: list[int], names: list[int]) -> Iterator[tuple[int, int]]:
+def _similar(texts: Sequence[str], parents: array[int], names: array[int]) -> Iterator[tuple[int, int]]:
     """The pairs, by name, whose true similarity is at least SIMILAR and that are not joined yet."""
     pairs, held, of_held = _candidates(_signatures(texts)), -1, set[str]()
-    for begin in range(0, len(pairs), CHUNK):
-        for one, other in pairs[begin : begin + CHUNK].tolist():
+    for begin in range(0, len(pairs), PAIRS):
+        for one, other in pairs[begin : begin + PAIRS].tolist():
             if _root(parents, names[one]) == _root(parents, names[other]):
                 continue
             if one != held:
@@ -194,21 +222,18 @@ def _pieces(text: str) -> set[str]:
     return {text[place : place + PIECE] for place in range(len(text) - PIECE + 1)}
 
 
-def _root(parents: list[int], key: int) -> int:
+def _root(parents: array[int], key: int) -> int:
     while parents[key] != key:
         parents[key] = parents[parents[key]]
         key = parents[key]
     return key
 
 
-def _join(parents: list[int], one: int, other: int) -> None:
+def _join(parents: array[int], one: int, other: int) -> None:
     low, high = sorted((_root(parents, one), _root(parents, other)))
     parents[high] = low
 
 
 def renumbered(groups: np.ndarray) -> np.ndarray:
     """The same groups, numbered 0, 1, ... by first appearance."""
-    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse]
+    return _firsts(groups)[0]

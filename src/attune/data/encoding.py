@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import io
 import re
 from pathlib import PurePath
+from typing import IO
 
+from attune.data.document import Document
 from attune.data.problems import LONGEST, count, listed
 from attune.errors import DataError, Problem, RecipeError
 
@@ -19,41 +22,65 @@ MARKS = (  # byte order marks; the longer first, because the mark of UTF-32 begi
 SAMPLE = 4096  # bytes looked at to recognise UTF-16 that has no mark
 
 
-def decode(raw: bytes, path: str, *, encoding: str = "auto") -> tuple[str, tuple[str, ...]]:
-    """The text of a file and sentences on how it was read; a DataError where that is not certain."""
+def document(file: IO[bytes], path: str, *, encoding: str = "auto") -> Document:
+    """The text of a file, every byte of it checked; a DataError where its encoding is not certain."""
     name = PurePath(path).name
+    file.seek(0)
+    sample, size = file.read(SAMPLE), file.seek(0, io.SEEK_END)
     if encoding == "auto":
-        text, notes = _recognised(raw, name)
+        found = _recognised(sample, size)
     else:
-        text, notes = _named(raw, name, encoding), (f"{name} was read as {encoding}.",)
-    nul_lines = (
-        [number for number, line in enumerate(text.split("\n"), 1) if "\0" in line] if "\0" in text else []
-    )
-    if nul_lines:
-        fix = "Remove the zero bytes; a file full of them is not a text file, or needs data.encoding."
-        raise DataError(*listed([Problem(f"{name}:{n}", "holds a NUL byte", fix=fix) for n in nul_lines]))
-    return text, notes
+        found = encoding, _mark(sample, encoding), f"was read as {encoding}."
+    text = Document(file, name, *found[:2], (f"{name} {found[2]}",) if found[2] else ())
+    _check(text, told=encoding != "auto" or text.encoding != "utf-8")
+    return text
 
 
-def _recognised(raw: bytes, name: str) -> tuple[str, tuple[str, ...]]:
-    """The text of a file whose encoding nobody named."""
+def _recognised(sample: bytes, size: int) -> tuple[str, int, str]:
+    """(encoding, length of the byte order mark, what to say) of a file whose encoding nobody named."""
     for mark, encoding, title in MARKS:
-        if raw.startswith(mark):
-            text = _named(raw[len(mark) :], name, encoding)
-            return text, ((f"{name} was read as {title}.",) if title else ())
-    wide = _unmarked_utf16(raw)
-    if wide:
-        return _named(raw, name, wide), (f"{name} has no byte order mark and was read as UTF-16.",)
+        if sample.startswith(mark):
+            return encoding, len(mark), f"was read as {title}." if title else ""
+    wide = _unmarked_utf16(sample, size)
+    return (wide, 0, "has no byte order mark and was read as UTF-16.") if wide else ("utf-8", 0, "")
+
+
+def _mark(sample: bytes, encoding: str) -> int:
+    """The length of the byte order mark under an encoding that was named."""
     try:
-        return raw.decode("utf-8"), ()
-    except UnicodeDecodeError:
-        raise DataError(_not_utf8(raw, name)) from None
+        io.TextIOWrapper(io.BytesIO(), encoding)  # refuses what is no encoding, and encodings of bytes
+        mark = "\ufeff".encode(encoding)
+    except LookupError:
+        fix = "Write data.encoding=cp1252, latin-1, utf-8, utf-16, cp1251, shift_jis or gb18030, say."
+        raise RecipeError(
+            Problem("data.encoding", "no text encoding of that name", repr(encoding), fix)
+        ) from None
+    except UnicodeError:
+        return 0  # it has no such sign
+    return len(mark) if sample.startswith(mark) else 0
 
 
-def _unmarked_utf16(raw: bytes) -> str:
+def _check(text: Document, *, told: bool) -> None:
+    """Raises for bytes that are none of the encoding (`told`: a note says which it is), and for NUL bytes."""
+    try:
+        if not text.holds("\0"):
+            return
+    except UnicodeError:
+        raw = _raw(text)
+        raise DataError(_not_readable(raw, text) if told else _not_utf8(raw, text.name)) from None
+    fix = "Remove the zero bytes; a file full of them is not a text file, or needs data.encoding."
+    numbers = [number for number, line in enumerate(text.lines(), 1) if "\0" in line]
+    raise DataError(*listed([Problem(f"{text.name}:{n}", "holds a NUL byte", fix=fix) for n in numbers]))
+
+
+def _raw(text: Document) -> bytes:
+    text.file.seek(text.begin)
+    return text.file.read()
+
+
+def _unmarked_utf16(sample: bytes, size: int) -> str:
     """`utf-16-le` or `utf-16-be` where every second byte is mostly zero, as in Latin text; else nothing."""
-    sample = raw[:SAMPLE]
-    if len(sample) < 4 or len(raw) % 2:
+    if len(sample) < 4 or size % 2:
         return ""
     half = len(sample) // 2
     even, odd = sample[0::2].count(0) / half, sample[1::2].count(0) / half
@@ -62,22 +89,16 @@ def _unmarked_utf16(raw: bytes) -> str:
     return "utf-16-be" if even > 0.5 and odd < 0.05 else ""
 
 
-def _named(raw: bytes, name: str, encoding: str) -> str:
-    """The text under an encoding that was named, without its byte order mark."""
+def _not_readable(raw: bytes, text: Document) -> Problem:
+    """Names the first byte that is none of an encoding that was named, or told from the file."""
+    start = 0
     try:
-        return raw.decode(encoding).removeprefix("\ufeff")
-    except LookupError:
-        fix = "Write data.encoding=cp1252, latin-1, utf-8, utf-16, cp1251, shift_jis or gb18030, say."
-        raise RecipeError(
-            Problem("data.encoding", "no text encoding of that name", repr(encoding), fix)
-        ) from None
+        raw.decode(text.encoding)
     except UnicodeError as error:
         start = error.start if isinstance(error, UnicodeDecodeError) else 0
-        found = f"byte 0x{raw[start]:02X}" if start < len(raw) else ""
-        problem = Problem(
-            f"{name}:{_line(raw, start)}", f"not readable as {encoding}", found, "Name another data.encoding."
-        )
-        raise DataError(problem) from None
+    found = f"byte 0x{raw[start]:02X}" if start < len(raw) else ""
+    where = f"{text.name}:{_line(raw, start)}"
+    return Problem(where, f"not readable as {text.encoding}", found, "Name another data.encoding.")
 
 
 def _line(raw: bytes, offset: int) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from attune.data import classes
 from attune.data.columns import Roles
-from attune.data.duplicates import group_near_duplicates, normalised
+from attune.data.duplicates import group_near_duplicates, normalised, numbered
 from attune.data.problems import SHOWN, count, some
 from attune.data.table import Finding, Table
 
@@ -38,12 +38,13 @@ def listed_places(table: Table, rows: Sequence[int]) -> str:
     return ", ".join(places(table, rows[:SHOWN])) + more
 
 
-def texts(table: Table) -> list[str]:
-    """What a row says, by which rows are compared: its text, or both its texts."""
+def texts(table: Table) -> Iterator[str]:
+    """What each row says, by which rows are compared: its text, or both its texts."""
     if "pair" not in table.columns:
-        return list(table.column("text"))
-    both = zip(table.column("text"), table.column("pair"), strict=True)
-    return [f"{text}\n{pair}" for text, pair in both]
+        yield from table.column("text")
+        return
+    for text, pair in zip(table.column("text"), table.column("pair"), strict=True):
+        yield f"{text}\n{pair}"
 
 
 def few_rows(train: Table, roles: Roles, *, split: bool) -> list[Finding]:
@@ -103,10 +104,10 @@ def unseen(tables: dict[str, Table], roles: Roles) -> list[Finding]:
 def repeated(table: Table, roles: Roles, *, split: str) -> list[Finding]:
     """Rows of one split with the same text: repeated, or with labels that contradict each other."""
     noun = "pair" if "pair" in table.columns else "text"
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, text in enumerate(texts(table)):
-        rows_of[" ".join(text.split())].append(row)
-    several = [rows for rows in rows_of.values() if len(rows) > 1]
+    groups = numbered(" ".join(text.split()) for text in texts(table))
+    order, sizes = np.argsort(groups, kind="stable"), np.bincount(groups)
+    ends = np.cumsum(sizes)
+    several = [order[ends[at] - sizes[at] : ends[at]].tolist() for at in np.flatnonzero(sizes > 1)]
     again = sorted(row for rows in several for row in rows[1:])
     findings = []
     if again:
@@ -146,12 +147,16 @@ def leaks(tables: dict[str, Table], roles: Roles, groups: np.ndarray | None = No
         return []
     if groups is None:
         of_row = (lambda table: table.column("pair")) if roles.task == "qa" else _in_any_order
-        groups = group_near_duplicates([text for table in tables.values() for text in of_row(table)])
+        groups = group_near_duplicates(text for table in tables.values() for text in of_row(table))
     parts = np.split(groups, np.cumsum([len(table) for table in tables.values()])[:-1])
     findings = _halves(tables, parts) if "pair" in tables["train"].columns and roles.task != "qa" else []
-    seen: dict[int, tuple[str, int]] = {}  # the split and the row where each group stood first
-    for (split, table), part in zip(tables.items(), parts, strict=True):
-        leaked = [row for row, group in enumerate(part.tolist()) if group in seen]
+    splits_of = np.zeros(groups.max(initial=0) + 1, np.int64)
+    for part in parts:
+        splits_of[np.unique(part)] += 1
+    several = [np.flatnonzero(splits_of[part] > 1).tolist() for part in parts]
+    seen: dict[int, tuple[str, int]] = {}  # of groups in several splits: where each stood first
+    for (split, table), part, rows in zip(tables.items(), parts, several, strict=True):
+        leaked = [row for row in rows if int(part[row]) in seen]
         if leaked:
             share = f"{count(len(leaked), 'row')} of {split} ({len(leaked) / len(part):.1%})"
             verb = ("stands" if len(leaked) == 1 else "stand") + ", word for word or nearly,"
@@ -165,8 +170,8 @@ def leaks(tables: dict[str, Table], roles: Roles, groups: np.ndarray | None = No
                 for row, (name, first) in zip(leaked, firsts, strict=True)
             )
             findings.append(Finding("leaks", "warning", what, where))
-        for row, group in enumerate(part.tolist()):
-            seen.setdefault(group, (split, row))
+        for row in rows:
+            seen.setdefault(int(part[row]), (split, row))
     return findings
 
 
@@ -177,7 +182,7 @@ def _halves(tables: dict[str, Table], whole: Sequence[np.ndarray]) -> list[Findi
         tables: by split.
         whole: of each split the groups of its rows as pairs, [N].
     """
-    held = [text for table in tables.values() for name in ("text", "pair") for text in table.column(name)]
+    held = (text for table in tables.values() for name in ("text", "pair") for text in table.column(name))
     ends = np.cumsum([2 * len(table) for table in tables.values()])[:-1]
     texts_of = [part.reshape(2, -1).T for part in np.split(group_near_duplicates(held), ends)]
     known, pairs = np.unique(texts_of[0]), np.unique(whole[0])
@@ -193,12 +198,13 @@ def _halves(tables: dict[str, Table], whole: Sequence[np.ndarray]) -> list[Findi
     return found
 
 
-def _in_any_order(table: Table) -> list[str]:
+def _in_any_order(table: Table) -> Iterator[str]:
     """What each row says, the same for a pair and for the same two texts the other way round."""
     if "pair" not in table.columns:
-        return list(table.column("text"))
-    both = zip(table.column("text"), table.column("pair"), strict=True)
-    return ["\n".join(sorted(each, key=normalised)) for each in both]
+        yield from table.column("text")
+        return
+    for both in zip(table.column("text"), table.column("pair"), strict=True):
+        yield "\n".join(sorted(both, key=normalised))
 
 
 def left_out(check: str, table: Table, *, rows: list[int], why: str) -> Finding:

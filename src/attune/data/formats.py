@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from attune.data import (
     argilla,
@@ -18,8 +18,10 @@ from attune.data import (
     prodigy,
     squad,
 )
-from attune.data.encoding import decode
+from attune.data.document import Document
+from attune.data.encoding import document
 from attune.data.splitnames import SPLITS
+from attune.data.stored import Stored
 from attune.data.table import Content
 from attune.errors import DataError, Problem
 
@@ -44,14 +46,16 @@ MAGIC = {
 }
 MAGIC |= {b"PAR1": "a Parquet file", b"%PDF": "a PDF", b"\xd0\xcf\x11\xe0": "an old spreadsheet or document"}
 
+SIGNATURE = max(map(len, MAGIC))
+
 Parts = dict[str, Content]  # by the name of the split; "" where the file is one table
 
 
-def parts(raw: bytes, path: Path, *, kind: str, encoding: str) -> Parts:
-    """The tables in the bytes of a file: one, or those of its splits.
+def parts(file: IO[bytes], path: Path, *, kind: str, encoding: str) -> Parts:
+    """The tables in a file: one, or those of its splits.
 
     Args:
-        raw: what stands in the file, unpacked.
+        file: its bytes, unpacked; can be read from any place.
         path: of the file, for messages.
         kind: its suffix, `.csv`.
         encoding: of its characters, or auto.
@@ -60,19 +64,20 @@ def parts(raw: bytes, path: Path, *, kind: str, encoding: str) -> Parts:
         DataError: for a kind that is not read, and for what its reader refuses.
     """
     if kind == ".parquet":
-        held = columnar.parse(raw, path.name)
+        held = columnar.parse(file, path.name)
         return {"": argilla.content(held, path.name) if argilla.recognised(held.columns) else held}
     if kind == ".spacy":
-        return {"": docbin.parse(raw, path.name)}
+        return {"": docbin.parse(file.read(), path.name)}
+    start = file.read(SIGNATURE)
     for magic, what in MAGIC.items() if kind in READABLE else ():
-        if raw.startswith(magic):
+        if start.startswith(magic):
             fix = "Give it the suffix that says what it is, or save it as CSV."
             raise DataError(Problem(str(path), f"called {kind}, but it is {what}", fix=fix))
     if kind not in READABLE:
-        return {"": _unnamed(raw, path, kind, encoding)}
-    text, notes = decode(raw, path.name, encoding=encoding)
-    found = _json(text, path.name) if kind in JSON else {"": _lines(text, path.name, kind)}
-    return {name: held._replace(notes=(*notes, *held.notes)) for name, held in found.items()}
+        return {"": _unnamed(file, path, kind, encoding)}
+    text = document(file, path.name, encoding=encoding)
+    found = _json(text) if kind in JSON else {"": _lines(text, kind)}
+    return {name: held._replace(notes=(*text.notes, *held.notes)) for name, held in found.items()}
 
 
 def told(text: str) -> bool:
@@ -80,48 +85,49 @@ def told(text: str) -> bool:
     return conll.recognised(text) or bool(labelled_lines.recognised(text))
 
 
-def _unnamed(raw: bytes, path: Path, kind: str, encoding: str) -> Content:
+def _unnamed(file: IO[bytes], path: Path, kind: str, encoding: str) -> Content:
     """The rows of a file whose suffix says nothing, where its lines do."""
     fix = f"It is {FOREIGN[kind]}." if kind in FOREIGN else KINDS
     refused = Problem(str(path), f"files of type {kind or '(no suffix)'} are not read", fix=fix)
     if kind in FOREIGN:
         raise DataError(refused)
     try:
-        text, notes = decode(raw, path.name, encoding=encoding)
+        text = document(file, path.name, encoding=encoding)
     except DataError:
         raise DataError(refused) from None
-    if conll.recognised(text):
-        found = conll.parse(text, path.name)
-    elif form := labelled_lines.recognised(text):
-        found = labelled_lines.parse(text, path.name, form)
+    if conll.recognised(text.head):
+        found = conll.parse(text.whole(), path.name)
+    elif form := labelled_lines.recognised(text.head):
+        found = labelled_lines.parse(text, form)
     else:
         raise DataError(refused)
-    return found._replace(notes=(*notes, *found.notes))
+    return found._replace(notes=(*text.notes, *found.notes))
 
 
-def _lines(text: str, name: str, kind: str) -> Content:
+def _lines(text: Document, kind: str) -> Content:
     """The rows of a text of lines: columns of words, labelled lines, or delimited fields."""
-    if kind in conll.SUFFIXES:
-        return conll.parse(text, name)
-    if kind != ".csv" and conll.recognised(text):
-        return conll.parse(text, name)
-    form = labelled_lines.recognised(text)
+    if kind in conll.SUFFIXES or (kind != ".csv" and conll.recognised(text.head)):
+        return conll.parse(text.whole(), text.name)
+    form = labelled_lines.recognised(text.head)
     if form == "fasttext" or (form and kind == ".txt"):
-        return labelled_lines.parse(text, name, form)
-    held = delimited.parse(text, name, suffix=kind)
-    return argilla.content(held, name) if argilla.recognised(held.columns) else held
+        return labelled_lines.parse(text, form)
+    held = delimited.parse(text, suffix=kind)
+    return argilla.content(held, text.name) if argilla.recognised(held.columns) else held
 
 
-def _json(text: str, name: str) -> Parts:
-    """The rows of JSON: SQuAD, an object of splits, an export of an annotation tool, or plain objects."""
-    whole = jsonrows.single(text)
-    if whole is not None and squad.recognised(whole):
-        return {"": squad.content(whole, name)}
-    if whole is not None and (found := _splits(whole, name)):
-        return found
-    rows = jsonrows.rows(text, name)
-    held = _objects(rows, name)
-    return {"": held._replace(notes=(*rows.notes, *held.notes))}
+def _json(text: Document) -> Parts:
+    """The rows of JSON: one object a line, SQuAD, an object of splits, an export of a tool, or a list of objects."""
+    rows = jsonrows.by_line(text)
+    if rows is None:
+        held = text.whole()
+        whole = jsonrows.single(held)
+        if whole is not None and squad.recognised(whole):
+            return {"": squad.content(whole, text.name)}
+        if whole is not None and (found := _splits(whole, text.name)):
+            return found
+        rows = jsonrows.rows(held, text.name)
+    content = _objects(rows, text.name)
+    return {"": content._replace(notes=(*rows.notes, *content.notes))}
 
 
 def _objects(rows: jsonrows.Rows, name: str) -> Content:
@@ -134,7 +140,7 @@ def _objects(rows: jsonrows.Rows, name: str) -> Content:
         if recognised(rows.rows):
             return content(rows.rows, rows.lines, name)
     if labelstudio.flat(rows.rows):
-        rows.rows = labelstudio.filled(rows.rows)
+        rows.rows = Stored.of(labelstudio.filled(rows.rows))
     held = jsonrows.content(rows)
     return argilla.content(held, name) if argilla.recognised(held.columns) else held
 
@@ -151,7 +157,7 @@ def _splits(whole: dict[str, Any], name: str) -> Parts:
         for number, value in enumerate(values, 1):
             listed = isinstance(value, list)
             rows.add({f"column{at}": cell for at, cell in enumerate(value, 1)} if listed else value, number)
-        if not rows.rows and not rows.problems:
+        if not len(rows) and not rows.problems:
             rows.problem("", "holds no rows", fix="Add rows to this split.")
         found[split] = jsonrows.content(rows)
     return found

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
+from attune.data.document import Document
 from attune.data.problems import count, listed, shown, some
+from attune.data.stored import Stored, Writer
 from attune.data.table import Content
 from attune.errors import DataError, Problem, nearest
 
 BLANKS = " \t\r\n"
+HALF = "\\ud"  # how the escape of half a surrogate pair begins
 
 
 class _NotStrict(ValueError):
@@ -37,15 +44,24 @@ class Rows:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.rows: list[dict[str, Any]] = []
-        self.lines: list[int] = []
+        self.lines: Sequence[int] = array("q")
         self.notes: tuple[str, ...] = ()
         self.problems: list[Problem] = []
+        self._written = Writer()
+
+    def __len__(self) -> int:
+        return len(self._written)
+
+    @cached_property
+    def rows(self) -> Stored:
+        """All objects; no more can be added."""
+        return self._written.whole()
 
     def add(self, value: Any, line: int) -> None:
         """Keeps an object; any other value is a problem."""
         if isinstance(value, dict):
-            self.rows.append(value)
+            assert isinstance(self.lines, array), "places are final"
+            self._written.append(value)
             self.lines.append(line)
         else:
             fix = 'Write each row as an object: {"text": ..., "label": ...}'
@@ -71,16 +87,42 @@ def rows(text: str, name: str) -> Rows:
     if text.lstrip(BLANKS).startswith("["):
         _read_list(text, found)
     else:
-        _read_lines(text, found)
-    if not found.problems and "\\ud" in text.lower():
+        _read_lines(text.split("\n"), found, whole=text)
+    return _checked(found, halves=HALF in text.lower())
+
+
+def by_line(document: Document) -> Rows | None:
+    """The objects of a file that has one on each line, as they are read; None where it cannot be told so.
+
+    Raises:
+        DataError: as `rows`.
+    """
+    first = list(islice((line for line in document.lines() if line.strip(BLANKS)), 2))
+    if len(first) < 2 or single(first[0]) is None:
+        return None
+    found, halves = Rows(document.name), False
+
+    def watched() -> Iterator[str]:
+        nonlocal halves
+        for line in document.lines():
+            halves = halves or ("\\" in line and HALF in line.lower())
+            yield line
+
+    _read_lines(watched(), found)
+    return _checked(found, halves=halves)
+
+
+def _checked(found: Rows, *, halves: bool) -> Rows:
+    """The same, with a problem for each row that holds half a character, where there may be such."""
+    if not found.problems and halves:
         _find_surrogates(found)
-    if not found.rows and not found.problems:
-        found.problems.append(Problem(name, "holds no rows", fix="Add objects to the list."))
+    if not len(found) and not found.problems:
+        found.problems.append(Problem(found.name, "holds no rows", fix="Add objects to the list."))
     if found.problems:
         raise DataError(*listed(found.problems))
-    if len(found.rows) > 1 and len(set(found.lines)) == 1:
-        found.lines = list(range(1, len(found.rows) + 1))
-        found.notes = (f"{name} stands on one line: places are the numbers of its objects.",)
+    if len(found) > 1 and found.lines[0] == found.lines[-1]:
+        found.lines = range(1, len(found) + 1)
+        found.notes = (f"{found.name} stands on one line: places are the numbers of its objects.",)
     return found
 
 
@@ -94,7 +136,11 @@ def content(found: Rows) -> Content:
     _find_uneven(found, columns)
     if found.problems:
         raise DataError(*listed(found.problems))
-    return Content(columns, {column: [row[column] for row in found.rows] for column in columns}, found.lines)
+    writers = {column: Writer() for column in columns}
+    for row in found.rows:
+        for column, writer in writers.items():
+            writer.append(row[column])
+    return Content(columns, {column: writer.whole() for column, writer in writers.items()}, found.lines)
 
 
 def single(text: str) -> dict[str, Any] | None:
@@ -129,9 +175,9 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def _read_lines(text: str, found: Rows) -> None:
-    """Reads one value a line; a single object over several lines is no list of rows."""
-    for number, raw in enumerate(text.split("\n"), 1):
+def _read_lines(lines: Iterable[str], found: Rows, whole: str = "") -> None:
+    """Reads one value a line; a single object over several lines, the `whole`, is no list of rows."""
+    for number, raw in enumerate(lines, 1):
         line = raw.strip(BLANKS)
         if not line:
             continue
@@ -140,7 +186,7 @@ def _read_lines(text: str, found: Rows) -> None:
             if end < len(line):
                 raise json.JSONDecodeError("More follows the object", line, end)
         except json.JSONDecodeError as error:
-            if not found.rows and _one_object(text, found):
+            if not len(found) and _one_object(whole, found):
                 return
             column = error.colno + len(raw) - len(raw.lstrip(BLANKS))
             rest = line[error.pos :]

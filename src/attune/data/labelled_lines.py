@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from array import array
 
+from attune.data.document import Document
 from attune.data.problems import count
+from attune.data.stored import Stored, Writer
 from attune.data.table import Content
 
 FASTTEXT = re.compile(r"((?:__label__\S+\s+)+)(.*)|(.*?)((?:\s+__label__\S+)+)\s*")
@@ -34,31 +36,31 @@ def recognised(text: str) -> str:
     return "digit" if few and all(digits) and "\t" not in text else ""
 
 
-def parse(text: str, name: str, form: str) -> Content:
+def parse(document: Document, form: str) -> Content:
     """The columns `text` and `label` of a file in one of these forms; labels are lists where a line has several.
 
     A line that is not of the form has no label, which the checks name.
     """
-    texts: list[Any] = []
-    labels: list[Any] = []
-    lines: list[int] = []
-    for number, raw in enumerate(text.split("\n"), 1):
+    name, texts, labels, lines, most, bare = document.name, Writer(), Writer(), array("q"), 0, 0
+    for number, raw in enumerate(document.lines(), 1):
         line = raw.strip()
         if not line:
             continue
-        found = _line(line, form)
-        texts.append(found[0] if found else line)
-        labels.append(found[1] if found else [])
+        text, names = _line(line, form) or (line, [])
+        texts.append(text)
+        labels.append(names)
         lines.append(number)
-    one = all(len(each) <= 1 for each in labels)
-    held = [each[0] if each else None for each in labels] if one else labels
+        most, bare = max(most, len(names)), bare + (not names)
+    held = labels.whole()
+    if most <= 1:
+        held = Stored.of(names[0] if names else None for names in held)
     written = {"fasttext": "__label__ and text", "digit": "number and text", "between": "text$LABEL$label"}[
         form
     ]
     note = f"{name} was read as lines of {written}."
-    if bare := sum(not each for each in labels):
+    if bare:
         note += f" {count(bare, 'line')} of another form."
-    return Content(("text", "label"), {"text": texts, "label": held}, lines, (note,))
+    return Content(("text", "label"), {"text": texts.whole(), "label": held}, lines, (note,))
 
 
 def _line(line: str, form: str) -> tuple[str, list[str]] | None:

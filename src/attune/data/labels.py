@@ -51,7 +51,9 @@ def names(values: set[str], known: Sequence[str]) -> dict[str, str]:
 
 def classes(cells: Sequence[Any], known: Mapping[str, str]) -> list[Any]:
     """Each cell's one label by name, also out of a list of one; other cells stay, for the checks to name."""
-    return [_class(cell, known) for cell in cells]
+    once: dict[str, str] = {}  # each name is kept once, however many rows have it
+    made = (_class(cell, known) for cell in cells)
+    return [once.setdefault(name, name) if isinstance(name, str) else name for name in made]
 
 
 def _class(cell: Any, known: Mapping[str, str]) -> Any:

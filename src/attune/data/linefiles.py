@@ -6,10 +6,11 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from attune.data.document import Document
 from attune.data.problems import count, some
 from attune.data.splitnames import PACKING, split_of, words
+from attune.data.stored import Stored, Writer
 from attune.data.table import Content
 from attune.errors import DataError, Problem
 
@@ -39,7 +40,7 @@ def around(path: Path) -> Group:
     return group if path in group.values() else {}
 
 
-def content(texts: Mapping[str, str], name: str) -> Content:
+def content(texts: Mapping[str, Document], name: str) -> Content:
     """A row for each line, with a column for each file; empty lines at the end are none.
 
     Args:
@@ -49,11 +50,8 @@ def content(texts: Mapping[str, str], name: str) -> Content:
     Raises:
         DataError: for files that do not have the same number of lines.
     """
-    lines = {column: [line.rstrip("\r") for line in text.split("\n")] for column, text in texts.items()}
-    for held in lines.values():
-        while held and not held[-1].strip():
-            held.pop()
-    lengths = {column: len(held) for column, held in lines.items()}
+    cells = {column: _lines(text, strip=column in LABELS) for column, text in texts.items()}
+    lengths = {column: len(held) for column, held in cells.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{column}: {n:,}" for column, n in lengths.items())
         fix = "Give each text its label on the same line."
@@ -61,12 +59,19 @@ def content(texts: Mapping[str, str], name: str) -> Content:
     rows = next(iter(lengths.values()))
     if not rows:
         raise DataError(Problem(name, "the file is empty", fix="Give one text a line."))
-    cells: dict[str, list[Any]] = {
-        column: [line.strip() for line in held] if column in LABELS else list(held)
-        for column, held in lines.items()
-    }
     note = f"{name} was read with the files beside it, line by line: {some(list(cells))} ({count(rows, 'line')})."
-    return Content(tuple(cells), cells, list(range(1, rows + 1)), (note,))
+    return Content(tuple(cells), cells, range(1, rows + 1), (note,))
+
+
+def _lines(text: Document, *, strip: bool) -> Stored:
+    """The lines of a file without the empty ones at its end, or without all blanks around them."""
+    held, waiting = Writer(), list[str]()
+    for raw in text.lines():
+        waiting.append(raw.strip() if strip else raw.rstrip("\r\n"))
+        if raw.strip():
+            held.extend(waiting)
+            waiting.clear()
+    return held.whole()
 
 
 def _stem(name: str) -> str:

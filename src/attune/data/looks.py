@@ -60,6 +60,8 @@ NUMBER_NAMES = [
 STEP_NAMES = [*NUMBER_NAMES, "stars"]  # of numbers whose order means something, also where they are few
 MOST_LABEL_WORDS = 6  # mean words of a cell; a column with more holds text
 MOST_LABELS = 1000
+MOST_VALUES = 100_000  # different values of a column that are told apart
+LONGEST_VALUE = 200  # characters of them that are kept
 MOST_FRACTIONS = 20  # a column with more different fractions holds measurements
 COMMA = re.compile(r"\s*[-+]?\d+(,\d+)?\s*")  # a number with a decimal comma
 THOUSANDS = re.compile(r"\s*[-+]?[1-9]\d{0,2}(,\d{3})+\s*")  # as in 1,300, which is no 1.3
@@ -72,7 +74,7 @@ class Look:
 
     name: str
     words: float  # mean words of a cell
-    counts: Counter[str]  # filled cells by the name they have as a label
+    counts: Counter[str]  # filled cells by the name they have as a label, the first MOST_VALUES names of them
     empty: int  # cells without a value
     strings: bool  # every filled cell is a string
     scalars: bool  # every filled cell is a string, a number or a boolean
@@ -110,27 +112,48 @@ class Look:
         return ", ".join(sorted(names)) + (", ..." if len(self.counts) > most else "")
 
 
-def look(name: str, cells: Iterable[Any]) -> Look:
+def look(name: str, cells: Sequence[Any]) -> Look:
     """The look of a column."""
-    held = list(cells)
-    filled = [cell for cell in held if not is_missing(cell)]
-    if filled and all(map(_plain_list, parsed := [decoded(cell) for cell in filled])):
-        filled = parsed
-    lists = any(isinstance(cell, list) for cell in filled) and all(map(_plain_list, filled))
-    parts = [part for cell in filled for part in cell] if lists else filled
-    counts = Counter(map(label_name, parts))
+    lists = _all_lists(cells)
+    counts: Counter[str] = Counter()
+    empty = words = parts = 0
+    strings = scalars = single = True
+    for cell in cells:
+        if is_missing(cell):
+            empty += 1
+            continue
+        held = decoded(cell) if lists else cell
+        strings, scalars = strings and isinstance(held, str), scalars and isinstance(held, (str, int, float))
+        single = single and lists and len(held) == 1
+        for part in held if lists else (held,):
+            value = label_name(part)
+            parts, words = parts + 1, words + len(value.split())
+            name_of = value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}{hash(value)}"
+            if name_of in counts or len(counts) < MOST_VALUES:
+                counts[name_of] += 1
     numbers = all(map(NUMBER.fullmatch, counts))
     return Look(
         name,
-        words=sum(len(value.split()) * times for value, times in counts.items()) / max(1, len(parts)),
+        words=words / max(1, parts),
         counts=counts,
-        empty=len(held) - len(filled),
-        strings=all(isinstance(cell, str) for cell in filled),
-        scalars=all(isinstance(cell, (str, int, float)) for cell in filled),
+        empty=empty,
+        strings=strings,
+        scalars=scalars,
         lists=lists,
-        single=lists and all(len(cell) == 1 for cell in filled),
+        single=lists and single,
         fractions=sum(not float(value).is_integer() for value in counts) if numbers else 0,
     )
+
+
+def _all_lists(cells: Iterable[Any]) -> bool:
+    """Whether every filled cell is a list of plain values, also as text; and there are filled ones."""
+    lists = False
+    for cell in cells:
+        if not is_missing(cell):
+            lists = _plain_list(decoded(cell))
+            if not lists:
+                return False
+    return lists
 
 
 def decimal_commas(cells: Sequence[str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ def canonical(table: Table, roles: Roles, *, labelled: bool) -> Table:
         DataError: for answers of another form, and for answers that do not stand in their context where they
             are many.
     """
-    cells: dict[str, list[Any]] = {"text": table.column(roles.text), "pair": table.column(roles.pair)}
+    cells: dict[str, Sequence[Any]] = {"text": table.column(roles.text), "pair": table.column(roles.pair)}
     if roles.group in table.columns:
         named = zip(table.column(roles.group), cells["pair"], strict=True)
         cells["group"] = [str(context if is_missing(name) else name) for name, context in named]

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import lzma
+import shutil
+import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import IO, Any
 
 from attune.data import columnar, folders, linefiles, splitnames
-from attune.data.encoding import decode
+from attune.data.encoding import document
 from attune.data.formats import FOREIGN, READABLE, parts
 from attune.data.looks import plain
 from attune.data.problems import some
+from attune.data.stored import scratch
 from attune.data.table import Content, Table
 from attune.errors import DataError, Problem, nearest
 
-PACKED = {".gz": gzip.decompress, ".xz": lzma.decompress}
+PACKED: dict[str, Callable[[IO[bytes]], Any]] = {".gz": gzip.open, ".xz": lzma.open}
 
 
 def read(source: str | Path, *, encoding: str = "auto") -> Table:
@@ -93,53 +99,56 @@ def _file(path: Path, encoding: str) -> dict[str, Table]:
     if group := linefiles.around(path):
         return {"": _by_line(path, group, encoding)}
     kind, packing = folders.kind_of(path)
-    raw = _bytes(path)
-    digest = hashlib.sha256(raw).hexdigest()
-    found = parts(_unpacked(raw, path, packing), path, kind=kind, encoding=encoding)
+    with _unpacked(path, packing) as (file, digest):
+        found = parts(file, path, kind=kind, encoding=encoding)
     names = folders.names_beside(path)
     return {
-        split: _table(f"{path}:{split}" if split else str(path), held, digest, names)
+        split: _table(f"{path}:{split}" if split else str(path), held, digest.hex(), names)
         for split, held in found.items()
     }
 
 
 def _by_line(path: Path, group: linefiles.Group, encoding: str) -> Table:
     """The table of files whose lines belong together."""
-    raw = {column: _bytes(each) for column, each in group.items()}
-    digest = hashlib.sha256(b"\0".join(raw.values())).hexdigest()
-    texts = {
-        column: decode(_unpacked(raw[column], each, folders.kind_of(each)[1]), each.name, encoding=encoding)[
-            0
-        ]
-        for column, each in group.items()
-    }
-    return _table(
-        str(path), linefiles.content(texts, splitnames.shown(str(path))), digest, folders.names_beside(path)
-    )
+    digest, texts = hashlib.sha256(), {}
+    with ExitStack() as opened:
+        for column, each in group.items():
+            file, own = opened.enter_context(_unpacked(each, folders.kind_of(each)[1]))
+            digest.update(own)
+            texts[column] = document(file, each.name, encoding=encoding)
+        held = linefiles.content(texts, splitnames.shown(str(path)))
+    return _table(str(path), held, digest.hexdigest(), folders.names_beside(path))
 
 
 def _table(path: str, held: Content, digest: str, names: tuple[str, ...]) -> Table:
     return Table(path, held.columns, held.cells, held.lines, digest, held.notes, held.findings, names)
 
 
-def _bytes(path: Path) -> bytes:
+def _opened(path: Path) -> io.BufferedReader:
     try:
-        return path.read_bytes()
+        return path.open("rb")
     except OSError as error:
         raise DataError(Problem(str(path), "cannot be opened", error.strerror or str(error))) from error
 
 
-def _unpacked(raw: bytes, path: Path, packing: str) -> bytes:
-    if not packing:
-        return raw
-    try:
-        return bytes(PACKED[packing](raw))
-    except MemoryError as error:
-        fix = "Unpack it, and give a part of its rows"
-        raise DataError(Problem(str(path), "what it unpacks to does not fit into memory", fix=fix)) from error
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        fix = "Copy or download it again; it is cut off or damaged."
-        raise DataError(Problem(str(path), f"not a whole {packing} file", str(error), fix)) from error
+@contextmanager
+def _unpacked(path: Path, packing: str) -> Iterator[tuple[IO[bytes], bytes]]:
+    """(a file's bytes, or what they unpack to, from the beginning; the SHA-256 of the file as it lies there)."""
+    with _opened(path) as file, ExitStack() as scratches:
+        digest = hashlib.file_digest(file, "sha256").digest()
+        file.seek(0)
+        if not packing:
+            yield file, digest
+            return
+        whole = scratches.enter_context(tempfile.TemporaryFile())
+        try:
+            with scratch(), PACKED[packing](file) as packed:
+                shutil.copyfileobj(packed, whole, 1 << 20)
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            fix = "Copy or download it again; it is cut off or damaged."
+            raise DataError(Problem(str(path), f"not a whole {packing} file", str(error), fix)) from error
+        whole.seek(0)
+        yield whole, digest
 
 
 def _names_a_file(source: str) -> bool:

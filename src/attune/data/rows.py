@@ -53,7 +53,7 @@ def _by_task(table: Table, roles: Roles, *, labelled: bool, spans: Spans) -> Tab
         return tagging.canonical(table, roles, labelled=labelled, snap=spans == "snap")
     if roles.task == "qa":
         return questions.canonical(table, roles, labelled=labelled)
-    cells: dict[str, list[Any]] = {"text": table.column(roles.text)}
+    cells: dict[str, Sequence[Any]] = {"text": table.column(roles.text)}
     for role, name in (("pair", roles.pair), ("negative", roles.negative)):
         if name in table.columns:
             cells[role] = table.column(name)

@@ -38,12 +38,12 @@ def groups(table: Table, task: str = "", alike: np.ndarray | None = None) -> np.
     else:
         found = group_near_duplicates(texts(table)) if alike is None else alike
         if np.bincount(found).max(initial=0) > MOST_ALIKE * len(found):
-            found = numbered(list(map(letters, texts(table))))
+            found = numbered(map(letters, texts(table)))
         if "pair" not in table.columns:
             return found
     both = ("pair",) if task == "qa" else ("text", "pair")  # a question may be asked of any context
     shared = [name for name in both if name in table.columns]
-    each = group_near_duplicates([text for name in shared for text in table.column(name)])
+    each = group_near_duplicates(text for name in shared for text in table.column(name))
     columns = np.split(each, len(shared))
     # whichever of a row's texts it is; where that ties too many, a first text with first ones, a second with second
     for others in (columns, *([column] for column in columns)):
@@ -92,12 +92,12 @@ def split(
     dealt = _Dealt({name: share for name, share in shares.items() if share > 0}, members, codes)
     # Groups of several labels first, then large ones: what comes last, single rows, evens the shares out.
     order = order[np.lexsort((-members.sizes[order], members.alike[order]))]
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in shares}
+    names = list(shares)
+    parts = np.zeros(len(members), np.int64)  # of each group
     for group in order.tolist():
-        rows = members.rows(group)
-        parts[dealt.deal(Counter(codes[rows].tolist()))].append(rows)
-    none = np.zeros(0, np.int64)
-    return {name: np.sort(np.concatenate([none, *rows])) for name, rows in parts.items()}
+        parts[group] = names.index(dealt.deal(Counter(codes[members.rows(group)].tolist())))
+    of_row = np.repeat(parts, members.sizes)
+    return {name: np.sort(members.order[of_row == part]) for part, name in enumerate(names)}
 
 
 @dataclass(frozen=True)

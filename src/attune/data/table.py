@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from attune.data import splitnames
+from attune.data.stored import taken, whole_numbers
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Content(NamedTuple):
     """What a reader makes of one file."""
 
     columns: tuple[str, ...]
-    cells: dict[str, list[Any]]
-    lines: list[int]
+    cells: Mapping[str, Sequence[Any]]
+    lines: Sequence[int]
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -39,8 +41,8 @@ class Table:
 
     path: str
     columns: tuple[str, ...]
-    cells: dict[str, list[Any]]  # by column, all of one length
-    lines: list[int]  # 1-based line on which each row starts; number of the row where there are no lines
+    cells: Mapping[str, Sequence[Any]]  # by column, all of one length; what came from a file lies in one
+    lines: Sequence[int]  # 1-based line on which each row starts; number of the row where there are no lines
     sha256: str  # of the file as it lies on the disk; of the cells where there is no single file
     notes: tuple[str, ...] = ()  # what was decided or repaired while reading, as sentences
     findings: tuple[Finding, ...] = ()  # flaws that were met and mended on the way, with their places
@@ -53,15 +55,15 @@ class Table:
     def __len__(self) -> int:
         return len(self.lines)
 
-    def column(self, name: str) -> list[Any]:
+    def column(self, name: str) -> Sequence[Any]:
         """The cells of one column, from the first row to the last."""
         return self.cells[name]
 
     def take(self, indices: Iterable[int]) -> Table:
         """The table with only these rows, in this order, under their old line numbers."""
-        rows = [int(index) for index in indices]
-        cells = {name: [column[row] for row in rows] for name, column in self.cells.items()}
-        return replace(self, cells=cells, lines=[self.lines[row] for row in rows])
+        rows = whole_numbers(indices)
+        cells = {name: taken(column, rows) for name, column in self.cells.items()}
+        return replace(self, cells=cells, lines=taken(array("q", self.lines), rows))
 
     def row(self, index: int) -> dict[str, Any]:
         """One row by column name."""

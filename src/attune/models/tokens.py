@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,9 +103,8 @@ class TextEncoder:
     def ids(self, texts: Sequence[str]) -> Iterator[np.ndarray]:
         """The token ids of each text, uncut and without special tokens."""
         for first in range(0, len(texts), CHUNK):
-            chunk = list(texts[first : first + CHUNK])
             encoded = self.tokenizer(
-                chunk,
+                list(texts[first : first + CHUNK]),
                 add_special_tokens=False,
                 return_attention_mask=False,
                 return_token_type_ids=False,
@@ -195,7 +195,8 @@ def collected(rows: Iterable[Encoded], *, unknown: int | None) -> Sequences:
     """The sequences of all rows end to end; rows are taken one by one, and only their tokens stay."""
     folder = Path(tempfile.gettempdir())
     tokens, kinds = (Growing(folder, dtype=np.int32, memory=MEMORY) for _ in range(2))
-    lengths, sizes, whole, kept, strange, told = [], [], [], [], 0, False
+    lengths, sizes, whole, kept = (array("q") for _ in range(4))
+    strange, told = 0, False
     for row in rows:
         for piece in row.pieces:
             tokens.add(piece)
@@ -210,7 +211,7 @@ def collected(rows: Iterable[Encoded], *, unknown: int | None) -> Sequences:
     return Sequences(
         tokens.whole(),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        np.repeat(np.arange(len(sizes)), sizes).astype(np.int64),
+        np.repeat(np.arange(len(sizes)), np.asarray(sizes)).astype(np.int64),
         np.asarray(whole, np.int64),
         np.asarray(kept, np.int64),
         strange,

@@ -59,10 +59,13 @@ EXPLAINED = {
 BASELINES = {
     "majority": "the majority class",
     "tfidf_logreg": "TF-IDF + logistic regression",
+    "tfidf_logreg_100k": "TF-IDF + logistic regression on 100,000 of the rows",
     "tfidf_ovr": "TF-IDF + one logistic regression a label",
+    "tfidf_ovr_100k": "TF-IDF + one logistic regression a label on 100,000 of the rows",
     "frequent_labels": "always the most frequent labels",
     "mean": "always the mean",
     "tfidf_ridge": "TF-IDF + ridge regression",
+    "tfidf_ridge_100k": "TF-IDF + ridge regression on 100,000 of the rows",
     "dictionary": "a dictionary of the training entities",
     "frequent_tag": "the most frequent tag of each word",
     "overlap": "the sentence with most words of the question",

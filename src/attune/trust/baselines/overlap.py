@@ -6,6 +6,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,9 @@ def _sentence(question: str, context: str) -> list[dict[str, Any]]:
 
 
 def _rarity(train: Table) -> dict[str, float]:
-    texts = [*train.column("text"), *train.column("pair")]
+    texts = chain(train.column("text"), train.column("pair"))
     seen = Counter(word for text in texts for word in {word.lower() for word in WORD.findall(text)})
-    return {word: float(np.log(len(texts) / count) + 1) for word, count in seen.items()}
+    return {word: float(np.log(2 * len(train) / count) + 1) for word, count in seen.items()}
 
 
 def _bag(text: str, weights: dict[str, float]) -> np.ndarray:
