@@ -2,11 +2,13 @@
 
     python benchmarks/gpu.py [FOLDER] [--sizes starter/bert,bert-base] [--rows 4000] [--rounds 2] [--batch 32,128]
 
-FOLDER has train.* and test.* as `attune train` reads them; without it, the bundled reviews. Both train in bfloat16
-beside float32 weights, on the same rows, model, batch and rate; the Trainer as it comes and grouped by length, with
-its fused AdamW. They take turns; the first steps of each are not counted. What is printed: real tokens per second,
-peak memory of the GPU, the part of the model's products in what the GPU could do (`--tflops`, its data sheet's),
-moments of a step at which the host waited, and the largest difference of a probability from float32 on the CPU.
+FOLDER has train.* and test.* as `attune train` reads them; without it, the bundled reviews. All train in bfloat16
+beside float32 weights, on the same rows, model, batch and rate: attune as it comes, with compiled regions
+(`train.compile`), and with recorded passes, too (`train.graphs`), whose first epoch is not counted; the Trainer as it
+comes and grouped by length, with its fused AdamW. They take turns; the first steps of each are not counted. What is
+printed: real tokens per second, peak memory of the GPU, the part of the model's products in what the GPU could do
+(`--tflops`, its data sheet's), moments of a step at which the host waited, and the largest difference of a
+probability from float32 on the CPU.
 Needs the extra `bench`. `--device cpu` runs the same code without a GPU, for its test.
 """
 
@@ -19,6 +21,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -29,7 +32,7 @@ from sides import ours, trainer
 from sides.job import PROTOCOL, Job, length_of, prepared
 
 WARM = 20  # steps that are not counted: allocations, autotuning
-SYSTEMS = ("attune", "trainer", "trainer_tuned")
+SYSTEMS = ("attune", "attune_compiled", "attune_graphs", "trainer", "trainer_tuned")
 
 
 def place_of(device: str):
@@ -39,19 +42,25 @@ def place_of(device: str):
     return Place.of(device, "bfloat16" if device == "cuda" else "float32")
 
 
-def by_attune(job: Job, ready, place, batch: int) -> dict:
+def by_attune(job: Job, ready, place, batch: int, *, graphs: bool = False) -> dict:
     """Tokens a second of attune's update after the first steps, and how often a step made the host wait."""
     import torch
 
     from attune.tasks.features import batch_of
     from attune.training import batches, update
+    from attune.training.graphs import Graphs, cuda_recorder
 
     learner = ours.learner_of(job, ready, place)
+    if graphs and place.device.type == "cuda":
+        learner.graphs = Graphs(cuda_recorder())
     train = ready.features["train"]
     steps = batches.steps_of(train, batch=batch, by="rows", seed=job.seed, epoch=0)
+    warm = min(WARM, len(steps) - 1)
+    if graphs:  # a first epoch records every shape
+        steps, warm = [*steps, *steps], len(steps)
     tokens, began = 0, 0.0
     for step, part in enumerate(steps):
-        if step == min(WARM, len(steps) - 1):
+        if step == warm:
             place.wait()
             tokens, began = 0, time.perf_counter()
         made = [batch_of(train, chosen) for chosen in batches.micro_batches(train, part, tokens=32768)]
@@ -138,8 +147,9 @@ def turns(given: argparse.Namespace, place, scratch: Path) -> Iterator[dict]:
         told = {"size": size, "apart": apart(job, ready, place)}
         for _, batch, system in product(range(given.rounds), map(int, given.batch.split(",")), SYSTEMS):
             place.forget_peak()
-            if system == "attune":
-                found = by_attune(job, ready, place, batch)
+            if system.startswith("attune"):
+                where = replace(place, regional=system != "attune" and place.device.type == "cuda")
+                found = by_attune(job, ready, where, batch, graphs=system == "attune_graphs")
             else:
                 found = by_trainer(job, ready, place, batch, tuned=system == "trainer_tuned")
             found |= {"system": system, "batch": batch, "peak_memory_mib": place.peak_memory_mib()}
@@ -180,7 +190,7 @@ def table(results: list[dict]) -> str:
             name: max(each["peak_memory_mib"] for each in held if each["system"] == name) for name in SYSTEMS
         }
         for name in SYSTEMS:
-            ratio = "" if name == "attune" else f"{speed['attune'] / speed[name]:.2f} x"
+            ratio = "" if name.startswith("attune") else f"{speed['attune'] / speed[name]:.2f} x"
             lines.append(
                 f"| {size} | {batch} | {name} | {speed[name]:,.0f} | {ratio} | {memory[name]:,.0f} |"
             )

@@ -7,6 +7,7 @@ sequences of any length from its definition, and autocast as far as our models m
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 
 import torch
@@ -151,7 +152,7 @@ def _forward(
     q, k, v, at_q, at_k, max_q, max_k, p, causal, debug, *, scale, window_size_left, window_size_right
 ):
     assert q.dtype == ragged.PRECISION and q.shape[-1] % 8 == 0, "what the kernel takes"
-    assert int(at_q.diff().max()) == max_q and int(at_k.diff().max()) == max_k
+    assert int(at_q.diff().max()) <= max_q and int(at_k.diff().max()) <= max_k
     assert at_q[-1] == len(q) and at_k[-1] == len(k)
     seed = torch.randint(2**31, (1,))
     torch.manual_seed(int(seed))
@@ -180,3 +181,37 @@ FLASH = {
     "aten._flash_attention_forward.default": _forward,
     "aten._flash_attention_backward.default": _backward,
 }
+
+
+def recorder(monkeypatch):
+    """As CUDA graphs: what is asked of the device is written down, and asked again of the same memory.
+
+    What the host knew while it was written down is part of it for good, as there.
+    """
+
+    def record(work):
+        calls = []
+
+        def watched(func, args, kwargs):
+            made = ask(func, args, kwargs)
+            calls.append((func, args, kwargs, made))
+            return made
+
+        ask = _run
+        with monkeypatch.context() as patched:
+            patched.setattr(sys.modules[__name__], "_run", watched)
+            loss = work()
+        fresh = [True]
+
+        def play():
+            if fresh:
+                fresh.clear()  # here the work was done while it was written down, a graph has yet to begin
+                return
+            for func, args, kwargs, made in calls:
+                for old, new in zip(tree_leaves(made), tree_leaves(ask(func, args, kwargs)), strict=True):
+                    if isinstance(old, OnDevice) and old.held.data_ptr() != new.held.data_ptr():
+                        old.held.copy_(new.held)
+
+        return play, loss
+
+    return record

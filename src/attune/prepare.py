@@ -257,6 +257,12 @@ def _check_precision(ready: Prepared, *, halves: bool) -> None:
     from attune.models import place
 
     asked, knobs = ready.rows.recipe.train, ready.recipe.train
+    for name in ("compile", "graphs"):
+        if getattr(knobs, name) and knobs.device != "cuda":
+            what = "this is for CUDA GPUs"
+            raise RecipeError(
+                Problem(f"train.{name}", what, knobs.device, "Leave it out, or train.device=cuda")
+            )
     if knobs.device == "cpu" and knobs.precision == "bfloat16" and not halves:
         what = "on a CPU bfloat16 is for the layers of BERT's kin with the exact GELU"
         raise RecipeError(Problem("train.precision", what, ready.model_type, "Leave it out"))

@@ -204,6 +204,16 @@ class TrainSection(Section):
         description="of matrix products, the weights are float32 always; bfloat16 on a CPU: BERT's kin, where the "
         "processor has it; auto: bfloat16 on a CUDA GPU that has it, else float32",
     )
+    compile: bool = Field(
+        False,
+        description="on a CUDA GPU, for BERT's kin: torch compiles what stands between the products of a layer; "
+        "no real GPU has tried it yet",
+    )
+    graphs: bool = Field(
+        False,
+        description="on a CUDA GPU in bfloat16, for labels and numbers of whole texts with BERT's kin: what a small "
+        "batch asks of the GPU is recorded once and played again; no real GPU has tried it yet",
+    )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         42, description="the seed of split, order, head, dropout"
     )

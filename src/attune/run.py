@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,7 @@ def fitting(ready: Prepared, store: Any) -> Fit:
 
     from attune.models import load, methods
     from attune.models.place import Place
+    from attune.training.graphs import Graphs, cuda_recorder
     from attune.training.kept import Kept
     from attune.training.loop import Fit
     from attune.training.optim import adamw
@@ -91,9 +93,10 @@ def fitting(ready: Prepared, store: Any) -> Fit:
     torch.manual_seed(knobs.seed)  # of what the method adds
     model = methods.build(**recipe.method.model_dump()).applied(model)
     task.equip(model)
-    model.move(Place.of(knobs.device, knobs.precision))
+    model.move(replace(Place.of(knobs.device, knobs.precision), regional=knobs.compile))
     optimizer = adamw(model.model, weight_decay=knobs.weight_decay, average=knobs.average)
-    learner = Learner(task, model, optimizer, knobs.clip, ready.where)
+    recorded = Graphs(cuda_recorder()) if knobs.graphs else None
+    learner = Learner(task, model, optimizer, knobs.clip, ready.where, recorded)
     kept = Kept(task, model, store.folder) if ready.keeps else None
     return Fit(learner, features["train"], features["valid"], ready.gold["valid"], knobs, store, kept)
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from attune.models.place import Place, there
+from attune.models.plans import Laid
 from attune.models.stream import Stream
 
 NOTHING = nn.Identity()  # where a family has no such part
@@ -75,6 +76,10 @@ class Backbone(ABC):
         """Computes there from now on; streams that are asked about have to be there, too."""
         self.model.to(place.device)
         self.place = place
+
+    def lay(self, stream: Stream, wanted: Tensor) -> Laid | None:
+        """What has to be told of a stream before its passes can be recorded; None for families that tell more."""
+        return None
 
     def train(self) -> None:
         """Turns dropout on, except in frozen layers: what leaves these is the same at every step."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers.activations import GELUActivation
 
 from attune import machine
-from attune.models.kernels import plain
+from attune.models.kernels import plain, regions
 from attune.models.kernels.draws import Draw
 from attune.models.plans import Plan
 
@@ -71,6 +71,7 @@ class Block:
     width: int  # of one head
     dropouts: tuple[nn.Dropout, nn.Dropout, nn.Dropout]  # on the attention weights, after `out`, after `down`
     half: bool = False  # whether training takes its products in bfloat16
+    regional: bool = False  # whether torch compiles what stands between its products, off the CPU
     shorts: tuple[Tensor | None, ...] = (None,) * 6  # the matrices in bfloat16, to answer with, by `_linears`
 
     @property
@@ -107,9 +108,10 @@ class Block:
             linear(source).unflatten(-1, (-1, self.width))
             for linear, source in ((self.query, asked), (self.key, states), (self.value, states))
         )
+        add_norm = regions.add_norm if self.regional else plain.add_norm
         mixed = plain.attention(q, k, v, plan, self.width**-0.5, on_weights).flatten(1)
-        asked = plain.add_norm(self.out(mixed), asked, self.attention_norm, on_out)
-        return plain.add_norm(self.down(self.activation(self.up(asked))), asked, self.norm, on_down)
+        asked = add_norm(self.out(mixed), asked, self.attention_norm, on_out)
+        return add_norm(self.down(self.activation(self.up(asked))), asked, self.norm, on_down)
 
     def _fused(
         self, parts: Any, asked: Tensor, states: Tensor, plan: Plan, draws: tuple[Draw, ...]

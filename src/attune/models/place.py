@@ -27,6 +27,7 @@ class Place:
 
     device: torch.device = CPU
     half: bool = False  # products in bfloat16
+    regional: bool = False  # torch compiles what stands between the products of BERT's kin
 
     @staticmethod
     def of(device: str, precision: str) -> Place:

@@ -72,6 +72,16 @@ class Plan:
     ragged: Ragged | None = None
 
 
+@dataclass(frozen=True)
+class Laid:
+    """What a model tells from a stream's lengths and ids on the host, there already where it computes."""
+
+    places: Tensor  # [T] the row of the position table of each token
+    whole: Plan  # of all positions
+    asked: Plan  # of the wanted ones
+    wanted: Tensor  # [W]
+
+
 def plan(
     lengths: Sequence[int],
     wanted: np.ndarray | None = None,

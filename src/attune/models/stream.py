@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from attune.models.place import there
+from attune.models.plans import Laid
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Stream:
     lengths: tuple[int, ...]  # B lengths, their sum is T
     known: Known | None = None  # what need not be computed again
     host: np.ndarray | None = None  # [T] the tokens on the host, where they were moved to a device
+    laid: Laid | None = None  # what a model needs not tell again
 
     @staticmethod
     def of(sequences: Sequence[np.ndarray], kinds: Sequence[np.ndarray] | None = None) -> Stream:

@@ -14,6 +14,7 @@ from attune.errors import Problem, TrainingError
 from attune.models.backbone import Backbone
 from attune.tasks.base import Task
 from attune.tasks.features import Batch
+from attune.training.graphs import Graphs
 from attune.training.optim import AdamW
 
 
@@ -35,6 +36,7 @@ class Learner:
     optimizer: AdamW
     clip: float
     where: Callable[[np.ndarray], str]  # the places of features, for messages
+    graphs: Graphs | None = None  # recorded passes, on a GPU that was asked to play them again
 
 
 def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: float) -> Update:
@@ -46,14 +48,12 @@ def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: floa
         TrainingError: when a loss or the gradient is not finite; the weights are as before the step.
     """
     learner.model.train()
-    learner.optimizer.zero_grad(set_to_none=True)
+    anew = learner.graphs is None  # what is recorded adds to gradients that stay where they are
+    learner.optimizer.zero_grad(set_to_none=anew)
     tokens, seen = 0, []
     losses: list[Tensor] = []
     for batch in batches:
-        batch = batch.on(learner.model.place.device)
-        loss = learner.task.loss(logits_of(learner.task, learner.model, batch), batch) / (count or 1.0)
-        loss.backward()
-        losses.append(loss.detach().float())
+        losses.append(_passes(learner, batch, count or 1.0))
         tokens += sum(batch.stream.lengths)
         seen.append(batch.features)
     # the one moment of a step at which the host waits for the device
@@ -65,8 +65,24 @@ def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: floa
         group["lr"] = lr
     clipped = learner.clip and norm > learner.clip
     learner.optimizer.step(scale=learner.clip / (norm + 1e-6) if clipped else 1.0)
-    learner.optimizer.zero_grad(set_to_none=True)  # nothing of a step is held while the next one computes
+    learner.optimizer.zero_grad(set_to_none=anew)  # nothing of a step is held while the next one computes
     return Update(sum(values), norm, tokens)
+
+
+def _passes(learner: Learner, batch: Batch, count: float) -> Tensor:
+    """A batch's share of the loss; its gradient is added to that of the weights."""
+    task, model = learner.task, learner.model
+
+    def passes(batch: Batch, count: float | Tensor) -> Tensor:
+        loss = task.loss(logits_of(task, model, batch), batch) / count
+        loss.backward()
+        return loss.detach().float()
+
+    if learner.graphs is not None:
+        played = learner.graphs.loss(task, model, batch, count, passes)
+        if played is not None:
+            return played
+    return passes(batch.on(model.place.device), count)
 
 
 def logits_of(task: Task[Any], model: Backbone, batch: Batch) -> Tensor:
@@ -92,6 +108,6 @@ def _norm(model: nn.Module) -> Tensor:
 def _finite(value: float, what: str, learner: Learner, features: np.ndarray) -> None:
     if np.isfinite(value):
         return
-    learner.optimizer.zero_grad(set_to_none=True)
+    learner.optimizer.zero_grad(set_to_none=learner.graphs is None)
     fix = "Lower train.lr, or look at these rows; the weights of the last good step are saved"
     raise TrainingError(Problem(learner.where(features), f"{what} is not finite", str(value), fix))

@@ -18,7 +18,7 @@ from attune import machine
 from attune.models.backbone import Layered
 from attune.models.block import Block
 from attune.models.place import Place, there
-from attune.models.plans import plan
+from attune.models.plans import Laid, plan
 from attune.models.stream import Stream
 
 NO_DROPOUT = nn.Dropout(0.0)  # where a family has none
@@ -42,7 +42,7 @@ class Bert(Layered):
         half = place.half and place.device.type == "cpu"
         if half:
             machine.keep_few_products()
-        self.layers = [replace(layer, half=half) for layer in self.layers]
+        self.layers = [replace(layer, half=half, regional=place.regional) for layer in self.layers]
 
     def in_bfloat16(self) -> bool:
         """Takes the products of answers in bfloat16 from now on; whether that can be."""
@@ -72,15 +72,24 @@ class Bert(Layered):
         """Layer by layer; the last one at the wanted positions only."""
         if not span:
             return states
-        last = len(self.layers) - 1
-        whole = plan(stream.lengths, device=states.device)
+        last, laid, device = len(self.layers) - 1, stream.laid, states.device
+        whole = plan(stream.lengths, device=device) if laid is None else laid.whole
         for number in span:
-            if number == last:
-                asked = plan(stream.lengths, wanted.numpy(), device=states.device)
-                states = self.layers[last].at(states, there(wanted, states.device), asked)
-            else:
+            if number != last:
                 states = self.layers[number](states, whole)
+            elif laid is None:
+                asked = plan(stream.lengths, wanted.numpy(), device=device)
+                states = self.layers[last].at(states, there(wanted, device), asked)
+            else:
+                states = self.layers[last].at(states, laid.wanted, laid.asked)
         return states
+
+    def lay(self, stream: Stream, wanted: Tensor) -> Laid:
+        """What `embed` and `through` tell of a stream on the host, for passes that are recorded."""
+        device = stream.tokens.device
+        whole = plan(stream.lengths, device=device)
+        asked = plan(stream.lengths, wanted.numpy(), device=device)
+        return Laid(self.places(stream), whole, asked, there(wanted, device))
 
     def embed(self, words: Tensor, stream: Stream) -> Tensor:
         """The first hidden states [1, T, H] from word vectors [1, T, E]."""
@@ -90,7 +99,7 @@ class Bert(Layered):
             kinds = stream.kinds
         states: Tensor = self.base.embeddings(
             inputs_embeds=words,
-            position_ids=self.places(stream)[None],
+            position_ids=(self.places(stream) if stream.laid is None else stream.laid.places)[None],
             token_type_ids=kinds[None],
         )
         return states
