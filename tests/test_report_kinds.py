@@ -322,6 +322,8 @@ def test_what_few_rows_promise_has_a_range_that_is_not_empty():
 
     entries = {"accuracy": {"value": 1.0, "low": 1.0, "high": 1.0, "n": 9}}
     assert expected._range(entries, "accuracy", 1.0, 1.0) == pytest.approx((0.701, 1.0), abs=0.001)
+    drawn = {"accuracy": {"value": 0.9, "low": 0.83, "high": 0.96, "n": 82}}
+    assert expected._range(drawn, "accuracy", 0.9, 1.0) == (0.83, 0.96)  # as the table beside it says
     words = {"overall_accuracy": {"value": 0.9, "low": 0.85, "high": 0.95, "n": 9}}
     assert expected._range(words, "overall_accuracy", 0.9, 1.0) == (0.85, 0.95)
     assert expected._range(words, "overall_accuracy", 0.9, 1.0) != (0.9, 0.9)

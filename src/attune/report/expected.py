@@ -67,12 +67,19 @@ def _two(kind: Kind, entries: dict[str, Any]) -> str:
 
 
 def _range(entries: dict[str, Any], metric: str, share: float, whole: float) -> tuple[float, float]:
-    """The 95 % interval of a share: a resampled one knows nothing of what none of its few rows shows."""
+    """The 95 % interval of a share, as the tables have it; Wilson's where a resampled one has no width.
+
+    Rows that are all right, or all wrong, resample to themselves, which says nothing of the rows that are not there.
+    """
     entry = next(entries[name] for name in (metric, SAME.get(metric, "")) if name in entries)
+    bounds = (entry.get("low"), entry.get("high"))
+    told = all(map(finite, bounds))
+    if told and bounds[0] < bounds[1]:
+        return bounds[0] / whole, bounds[1] / whole
+    # words are not alone in their rows, of which there are fewer
     if metric != "overall_accuracy" and finite(entry.get("n")) and entry["n"] > 0:
         return wilson(share, float(entry["n"]))
-    bounds = (entry.get("low"), entry.get("high"))  # of words, which are not alone in their rows
-    return (bounds[0] / whole, bounds[1] / whole) if all(map(finite, bounds)) else (share, share)
+    return (bounds[0] / whole, bounds[1] / whole) if told else (share, share)
 
 
 def _error(kind: Kind, folder: Folder, entries: dict[str, Any]) -> str:
