@@ -25,6 +25,7 @@ LIKELY = 0.65  # agreement of two signatures below which 0.85 is out of question
 CROWD = 40  # members of a bucket up to which all pairs are looked at
 CROWDED = 1 << 15  # members of crowds that are searched a second time; each costs 8 KB
 CHUNK = 1 << 18  # characters hashed at a time, so that they stay in the cache
+KIN = 1 << 10  # texts whose pieces are held while they are compared
 PAIRS = 1 << 14  # pairs whose signatures are compared at a time
 
 
@@ -205,16 +206,27 @@ def _pairs(members: np.ndarray, n: int) -> np.ndarray:
 
 def _similar(texts: Sequence[str], parents: array[int], names: array[int]) -> Iterator[tuple[int, int]]:
     """The pairs, by name, whose true similarity is at least SIMILAR and that are not joined yet."""
-    pairs, held, of_held = _candidates(_signatures(texts)), -1, set[str]()
+    pairs, held = _candidates(_signatures(texts)), dict[int, set[str]]()
+
+    def pieces(text: int) -> set[str]:
+        if text not in held:
+            held[text] = _pieces(texts[text])
+        return held[text]
+
+    # a text is compared with several others of its kin, which share its pieces when they come together
+    kin = array("q", range(len(texts)))
+    for one, other in pairs:
+        _join(kin, int(one), int(other))
+    order = np.argsort([_root(kin, int(one)) for one in pairs[:, 0]], kind="stable")
     for begin in range(0, len(pairs), PAIRS):
-        for one, other in pairs[begin : begin + PAIRS].tolist():
+        for one, other in pairs[order[begin : begin + PAIRS]].tolist():
             if _root(parents, names[one]) == _root(parents, names[other]):
                 continue
-            if one != held:
-                held, of_held = one, _pieces(texts[one])
-            of_other = _pieces(texts[other])
-            shared = len(of_held & of_other)
-            if shared >= SIMILAR * (len(of_held) + len(of_other) - shared):
+            if len(held) > KIN:
+                held.clear()
+            of_one, of_other = pieces(one), pieces(other)
+            shared = len(of_one & of_other)
+            if shared >= SIMILAR * (len(of_one) + len(of_other) - shared):
                 yield names[one], names[other]
 
 
