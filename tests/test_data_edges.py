@@ -96,6 +96,27 @@ def test_what_unpacks_to_more_than_fits_is_a_sentence(
         read.read(path)
 
 
+def test_a_packed_file_without_a_place_to_unpack_it_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(gzip.compress(b"text,label\na,b\n"))
+
+    def nowhere() -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(read.tempfile, "TemporaryFile", nowhere)
+    with pytest.raises(MachineError, match="there is no folder to put the rows in"):
+        read.read(path)
+
+
+def test_objects_without_keys_are_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("{}\n{}\n")
+    with pytest.raises(DataError, match="no object has any key"):
+        read.read(path)
+
+
 def test_rows_that_share_a_premise_or_a_context_stay_together() -> None:
     premises = [f"premise number {n} about {n * n} kettles in a shop" for n in range(30)]
     pairs = table(text=[p for p in premises for _ in range(3)], pair=[f"claim {n} is so" for n in range(90)])

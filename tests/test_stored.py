@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import copy
 import errno
 import io
 import json
+import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +19,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attune.data import stored
+from attune.data import looks, stored
 from attune.data.document import Document
 from attune.data.encoding import document
-from attune.data.looks import LONGEST_VALUE, look
+from attune.data.looks import look
 from attune.data.read import read
+from attune.data.roles import infer
 from attune.data.stored import Stored, Writer
-from attune.errors import MachineError
+from attune.data.table import Table
+from attune.errors import DataError, MachineError
+from attune.trust.baselines import bags
 
 CELLS = st.one_of(
     st.text(st.characters(codec=None), max_size=40),  # halves of surrogate pairs, too
@@ -84,6 +91,43 @@ def test_two_readers_of_a_column_do_not_disturb_each_other(limit: int) -> None:
     assert list(pairs) == list(zip(cells, cells[::-1], strict=True))
 
 
+def test_places_may_be_counted_from_the_end() -> None:
+    held = Stored.of(["a", "b", "c"])
+    assert list(held.take([-1, 0])) == ["c", "a"] and list(held.take([2, 1]).take([-1])) == ["b"]
+
+
+def test_a_block_of_cells_is_bounded_by_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "BYTES", 100)
+    cells = ["x" * size for size in (30, 30, 30, 200, 1, 99, 2, 0, 0, 100)]
+    held, read = Stored.of(cells), []
+    monkeypatch.setattr(
+        Stored, "_read", lambda self, places, of=Stored._read: read.append(len(places)) or of(self, places)
+    )
+    assert list(held) == cells and list(held.take([3, 3, 0])) == [cells[3]] * 2 + cells[:1]
+    assert read == [3, 1, 2, 3, 1, 1, 1, 1]
+
+
+def test_several_may_read_at_once(limit: int) -> None:
+    cells = [f"{at} " * (at % 50) for at in range(4000)]
+    held = Stored.of(cells)
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda first: [held[at] for at in range(first, 4000, 4)], range(4))
+    assert all(each == cells[first::4] for first, each in enumerate(found))
+
+
+def test_a_table_can_be_copied(limit: int) -> None:
+    made = Table("d.csv", ("text",), {"text": Stored.of(["a", "b", None])}, range(2, 5), "")
+    for other in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert other == made and list(other.column("text")) == ["a", "b", None]
+
+
+def test_cells_may_be_nested_deeper_than_python_recurses() -> None:
+    cell: Any = "x"
+    for _ in range(700):
+        cell = [cell]
+    assert str(Stored.of([cell])[0]) == str(cell)
+
+
 def test_a_full_disk_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     writer = Writer()
 
@@ -117,6 +161,29 @@ def test_a_document_can_be_read_again_after_a_reader_stopped_early() -> None:
     assert list(held.lines()) == ["one\n", "two\n", "three\n"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("order", ["", "-le", "-be"])
+def test_wide_encodings_are_read_with_and_without_their_mark(encoding: str, order: str) -> None:
+    text = "text,label\nein Satz,a\n"
+    raw = text.encode(encoding) if not order else f"\ufeff{text}".encode(encoding + order)
+    assert document(io.BytesIO(raw), "d.csv", encoding=encoding).whole() == text
+    native = text.encode(f"{encoding}-{'le' if sys.byteorder == 'little' else 'be'}")
+    held = document(io.BytesIO(native), "d.csv", encoding=encoding)
+    assert held.whole() == "".join(held.lines()) == text
+
+
+@pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE])
+def test_a_mark_that_stands_twice_is_no_part_of_the_text(mark: bytes) -> None:
+    text = "text,label".encode("utf-8" if mark == codecs.BOM_UTF8 else "utf-16-le")
+    assert document(io.BytesIO(mark * 2 + text), "d.csv").whole() == "text,label"
+
+
+def test_a_bad_byte_far_behind_a_nul_is_named_by_its_line() -> None:
+    raw = b"text,label\na\0b,c\n" + b"good words here,d\n" * 70_000 + b"caf\xe9,d\n"
+    with pytest.raises(DataError, match=r"n\.csv:70003: not UTF-8"):
+        document(io.BytesIO(raw), "n.csv")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "gb18030"])
 def test_a_byte_order_mark_is_no_part_of_the_text_under_a_name_either(encoding: str) -> None:
     raw = "text,label\n".encode(encoding)
@@ -133,12 +200,52 @@ def test_an_array_to_be_filled_may_lie_in_a_file(large: int, monkeypatch: pytest
     assert held[2].tolist() == [8, 9, 10, 11] and isinstance(held, np.memmap) == (large == 1)
 
 
-def test_a_column_of_many_long_texts_is_told_from_labels_without_keeping_them() -> None:
-    held = look("text", Stored.of(f"{'long ' * 200}{at}" for at in range(50)))
-    assert held.words == 201 and held.strings and not held.like_labels
-    assert len(held.counts) == 50 and max(map(len, held.counts)) < LONGEST_VALUE + 30
-    numbers = look("score", Stored.of([*range(30), None, "31"]))
-    assert numbers.numbers and numbers.empty == 1 and len(numbers.counts) == 31
+def test_a_column_of_many_values_is_known_by_its_first_its_extremes_and_its_oddest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = look("score", Stored.of([*(str(n / 7) for n in range(5000)), None]))
+    monkeypatch.setattr(looks, "ROOM", 100 * looks.VALUE)
+    held = look("score", Stored.of([*(str(n / 7) for n in range(5000)), None]))
+    assert len(held.counts) < 110 and held.many and not whole.many
+    numbers = sorted(map(float, held.counts))
+    assert (numbers[0], numbers[-1]) == (0.0, 4999 / 7)
+    assert held.numbers and held.words == 1 and held.empty == 1 and held.fractions > looks.MOST_FRACTIONS
+    odd = look("score", [*(str(n / 7) for n in range(5000)), "n/a"])
+    assert not odd.numbers and "n/a" in odd.counts
+    texts = look("text", Stored.of(f"{'long ' * 200}{at}" for at in range(500)))
+    assert texts.words == 201 and texts.strings and not texts.like_labels and 1 < len(texts.counts) < 30
+
+
+def test_joined_labels_are_told_apart_however_long_they_are() -> None:
+    names = [f"{letter}andeverythingnearit" for letter in "abcdefghijkl"]
+    joined = [
+        "|".join(names[at % 12 :][:1] or names) if at % 2 else "|".join(names[:11]) for at in range(400)
+    ]
+    texts = [
+        f"text number {at} about a thing that is said at some length here and there" for at in range(400)
+    ]
+    found = infer(Table("d.csv", ("text", "label"), {"text": texts, "label": joined}, range(2, 402), ""))
+    assert (found.task, found.separator) == ("multilabel", "|")
+
+
+@pytest.mark.parametrize("n", [400, 399, 250])
+def test_a_baseline_of_a_part_of_the_rows_has_all_classes_however_the_rows_take_turns(
+    monkeypatch: pytest.MonkeyPatch, n: int
+) -> None:
+    monkeypatch.setattr(bags, "MOST", 100)
+    for classes in (2, 3, 7):
+        gold = np.arange(n) % classes
+        gold[gold == 1] = 0
+        gold[n // 2] = 1  # and one that is rare
+        made = Table("d.csv", ("text",), {"text": Stored.of(map(str, range(n)))}, range(n), "")
+        tables, thinned, part = bags._thinned({"train": made}, {"train": gold})
+        assert part and len(tables["train"]) == len(thinned["train"]) == 100
+        assert set(thinned["train"]) == set(gold)
+        shares = np.bincount(thinned["train"]) / 100 - np.bincount(gold) / n
+        assert np.abs(shares).max() < 0.12
+        assert [int(text) for text in tables["train"].column("text")] == sorted(
+            int(text) for text in tables["train"].column("text")
+        )
 
 
 def rows(n: int, words: int) -> list[dict[str, str]]:

@@ -155,6 +155,11 @@ def _named(values: list[Any], names: list[str] | None) -> list[Any]:
         return values
     if any(isinstance(value, list) for value in values):
         return [None if value is None else _named(value, names) for value in values]
+    if odd := [value for value in values if value is not None and value >= len(names)]:
+        what = "a class number without a name"
+        raise DataError(
+            Problem("", what, f"{odd[0]} of the names {some(names)}", "Write the data set again.")
+        )
     return [None if value is None or value < 0 else names[value] for value in values]
 
 

@@ -12,8 +12,6 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from threading import Lock
 from typing import Any
 
 from attune.data.document import Document
@@ -28,7 +26,6 @@ USUAL = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 SAMPLE = 1 << 16  # characters from which the delimiter is told
 LONGEST_NAME = 40  # characters; a first cell longer than that is text, not the name of a column
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
-_limit = Lock()  # the csv module has one limit on the length of a field, for the whole process
 
 
 class _Reader:
@@ -41,23 +38,23 @@ class _Reader:
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         start, blank = 1, 0
-        with _long_fields(self.longest):
-            reader = csv.reader(
-                self.lines,
-                delimiter=self.delimiter,
-                quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,  # where a quote is a letter
-                strict=True,
-            )
-            try:
-                for row in reader:
-                    if row:
-                        yield start, row
-                        self.blank, blank = self.blank + blank, 0
-                    else:
-                        blank += 1
-                    start = reader.line_num + 1
-            except csv.Error as error:
-                self.broken = (start, str(error))
+        _admit(self.longest)
+        reader = csv.reader(
+            self.lines,
+            delimiter=self.delimiter,
+            quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,  # where a quote is a letter
+            strict=True,
+        )
+        try:
+            for row in reader:
+                if row:
+                    yield start, row
+                    self.blank, blank = self.blank + blank, 0
+                else:
+                    blank += 1
+                start = reader.line_num + 1
+        except csv.Error as error:
+            self.broken = (start, str(error))
 
 
 class _Tally:
@@ -120,16 +117,11 @@ def _rows(document: Document, delimiter: str, *, quoted: bool) -> _Reader:
     return _Reader(document.lines(""), delimiter, longest=document.size, quoted=quoted)
 
 
-@contextmanager
-def _long_fields(length: int) -> Iterator[None]:
-    """Lets a field be as long as the file."""
-    with _limit:
-        before = csv.field_size_limit()
-        csv.field_size_limit(max(length + 1, before))
-        try:
-            yield
-        finally:
-            csv.field_size_limit(before)
+def _admit(length: int) -> None:
+    """Lets a field be as long as the file; the csv module has one limit for the whole process."""
+    longest = min(length + 1, 2**31 - 1)  # a C long, which has 32 bits on some systems
+    if longest > csv.field_size_limit():
+        csv.field_size_limit(longest)
 
 
 def _delimiter(text: str, suffix: str) -> str:

@@ -21,7 +21,7 @@ PIECE = 5  # characters of a shingle
 FEWEST_WORDS = 4  # a text with fewer words has a near-identical one only if it is long, as in Chinese
 LONG = 40  # characters
 BANDS, BAND = 12, 5  # sees a pair of similarity 0.85 with probability 0.999, one of 0.5 with 0.32
-LIKELY = 0.65  # agreement of two signatures below which 0.85 is out of question (four standard deviations)
+LIKELY = 0.62  # agreement of two signatures below which 0.85 is out of question (five standard deviations)
 CROWD = 40  # members of a bucket up to which all pairs are looked at
 CROWDED = 1 << 15  # members of crowds that are searched a second time; each costs 8 KB
 CHUNK = 1 << 18  # characters hashed at a time, so that they stay in the cache
@@ -147,9 +147,9 @@ def _signatures(texts: Sequence[str]) -> np.ndarray:
 
 def _candidates(signatures: np.ndarray) -> np.ndarray:
     """Pairs of texts whose signatures agree in a whole band and look similar, [M, 2], each once, sorted."""
-    n, found = len(signatures), np.empty(0, np.int64)
+    n, found, left = len(signatures), np.empty(0, np.int64), CROWDED
     for band in range(BANDS):
-        pairs = _of_band(signatures, band)
+        pairs, left = _of_band(signatures, band, left)
         likely = np.empty(len(pairs), bool)
         for begin in range(0, len(pairs), PAIRS):
             part = slice(begin, begin + PAIRS)
@@ -159,9 +159,9 @@ def _candidates(signatures: np.ndarray) -> np.ndarray:
     return np.stack([found // n, found % n], axis=1)
 
 
-def _of_band(signatures: np.ndarray, band: int) -> np.ndarray:
-    """The pairs that agree in one band, as one number each, [P]."""
-    n, found, left = len(signatures), [np.empty(0, np.int64)], CROWDED
+def _of_band(signatures: np.ndarray, band: int, left: int) -> tuple[np.ndarray, int]:
+    """(the pairs that agree in one band, as one number each, [P]; how many more of a crowd are searched again)."""
+    n, found = len(signatures), [np.empty(0, np.int64)]
     keys = _hashed(np.zeros(n, np.uint64), signatures, band)
     for members in _buckets(keys):
         found.append(_pairs(members, n))
@@ -171,7 +171,7 @@ def _of_band(signatures: np.ndarray, band: int) -> np.ndarray:
                 # as rows made from one template: those alike in another band, too
                 both = _hashed(keys[crowd], signatures[crowd], further)
                 found += [_pairs(crowd[inner], n) for inner in _buckets(both)]
-    return np.concatenate(found)
+    return np.unique(np.concatenate(found)), left
 
 
 def _hashed(keys: np.ndarray, signatures: np.ndarray, band: int) -> np.ndarray:

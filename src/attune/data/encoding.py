@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import re
+import sys
 from pathlib import PurePath
 from typing import IO
 
@@ -28,10 +29,13 @@ def document(file: IO[bytes], path: str, *, encoding: str = "auto") -> Document:
     file.seek(0)
     sample, size = file.read(SAMPLE), file.seek(0, io.SEEK_END)
     if encoding == "auto":
-        found = _recognised(sample, size)
+        found, begin, note = _recognised(sample, size)
+        begin += _mark(sample[begin:], found)  # some tools write it twice
     else:
-        found = encoding, _mark(sample, encoding), f"was read as {encoding}."
-    text = Document(file, name, *found[:2], (f"{name} {found[2]}",) if found[2] else ())
+        found, begin, note = encoding, _mark(sample, encoding), f"was read as {encoding}."
+        if codecs.lookup(encoding).name in ("utf-16", "utf-32"):
+            found, begin = _ordered(sample, codecs.lookup(encoding).name)
+    text = Document(file, name, found, begin, (f"{name} {note}",) if note else ())
     _check(text, told=encoding != "auto" or text.encoding != "utf-8")
     return text
 
@@ -45,29 +49,40 @@ def _recognised(sample: bytes, size: int) -> tuple[str, int, str]:
     return (wide, 0, "has no byte order mark and was read as UTF-16.") if wide else ("utf-8", 0, "")
 
 
+def _ordered(sample: bytes, encoding: str) -> tuple[str, int]:
+    """(encoding with its order of bytes, length of the mark that tells it); this machine's where no mark does."""
+    for mark, found, _ in MARKS:
+        if found.startswith(encoding) and sample.startswith(mark):
+            return found, len(mark)
+    return f"{encoding}-{'le' if sys.byteorder == 'little' else 'be'}", 0
+
+
 def _mark(sample: bytes, encoding: str) -> int:
     """The length of the byte order mark under an encoding that was named."""
     try:
         io.TextIOWrapper(io.BytesIO(), encoding)  # refuses what is no encoding, and encodings of bytes
         mark = "\ufeff".encode(encoding)
-    except LookupError:
+    except (LookupError, ValueError) as error:
+        if isinstance(error, UnicodeError):
+            return 0  # it has no such sign
         fix = "Write data.encoding=cp1252, latin-1, utf-8, utf-16, cp1251, shift_jis or gb18030, say."
         raise RecipeError(
             Problem("data.encoding", "no text encoding of that name", repr(encoding), fix)
         ) from None
-    except UnicodeError:
-        return 0  # it has no such sign
     return len(mark) if sample.startswith(mark) else 0
 
 
 def _check(text: Document, *, told: bool) -> None:
     """Raises for bytes that are none of the encoding (`told`: a note says which it is), and for NUL bytes."""
+    holds_nul = False
     try:
-        if not text.holds("\0"):
-            return
+        for chunk in text.chunks():
+            holds_nul = holds_nul or "\0" in chunk
     except UnicodeError:
         raw = _raw(text)
         raise DataError(_not_readable(raw, text) if told else _not_utf8(raw, text.name)) from None
+    if not holds_nul:
+        return
     fix = "Remove the zero bytes; a file full of them is not a text file, or needs data.encoding."
     numbers = [number for number, line in enumerate(text.lines(), 1) if "\0" in line]
     raise DataError(*listed([Problem(f"{text.name}:{n}", "holds a NUL byte", fix=fix) for n in numbers]))

@@ -133,6 +133,9 @@ def content(found: Rows) -> Content:
         DataError: for objects whose keys differ.
     """
     columns = tuple(dict.fromkeys(key for row in found.rows for key in row))
+    if not columns:
+        fix = 'Write each row as an object: {"text": ..., "label": ...}'
+        raise DataError(Problem(found.name, "no object has any key", f"{len(found):,} of {{}}", fix))
     _find_uneven(found, columns)
     if found.problems:
         raise DataError(*listed(found.problems))

@@ -60,8 +60,10 @@ NUMBER_NAMES = [
 STEP_NAMES = [*NUMBER_NAMES, "stars"]  # of numbers whose order means something, also where they are few
 MOST_LABEL_WORDS = 6  # mean words of a cell; a column with more holds text
 MOST_LABELS = 1000
-MOST_VALUES = 100_000  # different values of a column that are told apart
-LONGEST_VALUE = 200  # characters of them that are kept
+ROOM = (
+    1 << 25
+)  # bytes that the different values of a column may take; of more only the extremes are told apart
+VALUE = 120  # bytes that each takes beside its characters
 MOST_FRACTIONS = 20  # a column with more different fractions holds measurements
 COMMA = re.compile(r"\s*[-+]?\d+(,\d+)?\s*")  # a number with a decimal comma
 THOUSANDS = re.compile(r"\s*[-+]?[1-9]\d{0,2}(,\d{3})+\s*")  # as in 1,300, which is no 1.3
@@ -74,13 +76,16 @@ class Look:
 
     name: str
     words: float  # mean words of a cell
-    counts: Counter[str]  # filled cells by the name they have as a label, the first MOST_VALUES names of them
+    counts: Counter[str]  # filled cells by the name they have as a label
     empty: int  # cells without a value
     strings: bool  # every filled cell is a string
     scalars: bool  # every filled cell is a string, a number or a boolean
     lists: bool  # every filled cell is a list of such; `counts` and `words` are then of what stands in them
     single: bool  # and every such list holds one
     fractions: int  # different values with a fraction, where all values are numbers
+    many: bool = (
+        False  # more values than are in `counts`, which has the first, the extremes and what is no number
+    )
 
     @property
     def numbers(self) -> bool:
@@ -117,6 +122,7 @@ def look(name: str, cells: Sequence[Any]) -> Look:
     lists = _all_lists(cells)
     counts: Counter[str] = Counter()
     empty = words = parts = 0
+    room, rest = ROOM, _Rest()
     strings = scalars = single = True
     for cell in cells:
         if is_missing(cell):
@@ -128,9 +134,12 @@ def look(name: str, cells: Sequence[Any]) -> Look:
         for part in held if lists else (held,):
             value = label_name(part)
             parts, words = parts + 1, words + len(value.split())
-            name_of = value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}{hash(value)}"
-            if name_of in counts or len(counts) < MOST_VALUES:
-                counts[name_of] += 1
+            if value in counts or room > 0:
+                room -= 0 if value in counts else len(value) + VALUE
+                counts[value] += 1
+            else:
+                rest.add(value)
+    counts.update(rest.told)
     numbers = all(map(NUMBER.fullmatch, counts))
     return Look(
         name,
@@ -142,7 +151,31 @@ def look(name: str, cells: Sequence[Any]) -> Look:
         lists=lists,
         single=lists and single,
         fractions=sum(not float(value).is_integer() for value in counts) if numbers else 0,
+        many=bool(rest.told),
     )
+
+
+class _Rest:
+    """Of values that are too many to be told apart: the least and the greatest number, and one that is no number."""
+
+    def __init__(self) -> None:
+        self.least = self.greatest = self.odd = ""
+
+    def add(self, value: str) -> None:
+        """Looks at one more."""
+        if self.odd:
+            return
+        if not NUMBER.fullmatch(value):
+            self.odd = value
+        elif not self.least or float(value) < float(self.least):
+            self.least = value
+        if not self.odd and (not self.greatest or float(value) > float(self.greatest)):
+            self.greatest = value
+
+    @property
+    def told(self) -> set[str]:
+        """What there is of these."""
+        return {self.least, self.greatest, self.odd} - {""}
 
 
 def _all_lists(cells: Iterable[Any]) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from attune.data import columnar, folders, linefiles, splitnames
+from attune.data.document import Document
 from attune.data.encoding import document
 from attune.data.formats import FOREIGN, READABLE, parts
 from attune.data.looks import plain
@@ -110,11 +111,14 @@ def _file(path: Path, encoding: str) -> dict[str, Table]:
 
 def _by_line(path: Path, group: linefiles.Group, encoding: str) -> Table:
     """The table of files whose lines belong together."""
-    digest, texts = hashlib.sha256(), {}
+    digest, texts = hashlib.sha256(), dict[str, Document]()
     with ExitStack() as opened:
         for column, each in group.items():
-            file, own = opened.enter_context(_unpacked(each, folders.kind_of(each)[1]))
-            digest.update(own)
+            file, _ = opened.enter_context(_unpacked(each, folders.kind_of(each)[1]))
+            digest.update(b"\0" if texts else b"")
+            with _opened(each) as raw:
+                while part := raw.read(1 << 20):
+                    digest.update(part)
             texts[column] = document(file, each.name, encoding=encoding)
         held = linefiles.content(texts, splitnames.shown(str(path)))
     return _table(str(path), held, digest.hexdigest(), folders.names_beside(path))
@@ -135,20 +139,30 @@ def _opened(path: Path) -> io.BufferedReader:
 def _unpacked(path: Path, packing: str) -> Iterator[tuple[IO[bytes], bytes]]:
     """(a file's bytes, or what they unpack to, from the beginning; the SHA-256 of the file as it lies there)."""
     with _opened(path) as file, ExitStack() as scratches:
-        digest = hashlib.file_digest(file, "sha256").digest()
-        file.seek(0)
+        digest = _digest(file, path)
         if not packing:
             yield file, digest
             return
-        whole = scratches.enter_context(tempfile.TemporaryFile())
+        with scratch():
+            whole = scratches.enter_context(tempfile.TemporaryFile())
         try:
             with scratch(), PACKED[packing](file) as packed:
                 shutil.copyfileobj(packed, whole, 1 << 20)
+                whole.seek(0)
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             fix = "Copy or download it again; it is cut off or damaged."
             raise DataError(Problem(str(path), f"not a whole {packing} file", str(error), fix)) from error
-        whole.seek(0)
         yield whole, digest
+
+
+def _digest(file: io.BufferedReader, path: Path) -> bytes:
+    """The SHA-256 of all of it; the file stands at its beginning again."""
+    try:
+        found = hashlib.file_digest(file, "sha256").digest()
+        file.seek(0)
+    except OSError as error:
+        raise DataError(Problem(str(path), "cannot be read", error.strerror or str(error))) from error
+    return found
 
 
 def _names_a_file(source: str) -> bool:

@@ -205,7 +205,8 @@ def _wrong_label(table: Table, label: Look, task: str) -> Problem | None:
         fix = "Write the labels of a row as a list, or name another column: --label COLUMN"
         return Problem(table.path, f"the column {label.name!r} holds no labels", label.shown(3), fix)
     if task == "classification" and label.fractions > MOST_FRACTIONS:
-        found = f"{len(label.counts):,} different numbers, such as {label.shown(3)}"
+        most = "more than " if label.many else ""
+        found = f"{most}{len(label.counts):,} different numbers, such as {label.shown(3)}"
         fix = "Learn the numbers: task.name=regression; or name another column: --label COLUMN"
         return Problem(table.path, f"the column {label.name!r} holds measurements", found, fix)
     return None

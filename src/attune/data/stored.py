@@ -6,6 +6,7 @@ The file has no name, so nothing of it is left when the process ends, however it
 from __future__ import annotations
 
 import errno
+import marshal
 import os
 import pickle
 import tempfile
@@ -13,6 +14,7 @@ import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any, overload
 
 import numpy as np
@@ -23,7 +25,7 @@ from attune.errors import MachineError, Problem
 MEMORY = 1 << 24  # bytes of a column that are held in memory; what is more lies in a file
 LARGE = 1 << 28  # bytes of an array that are held in memory
 JOINED = 1 << 16  # bytes that are put down at once
-BLOCK = 1024  # cells that are read at once
+BLOCK, BYTES = 1024, 1 << 20  # cells, and bytes of them, that are read at once
 OTHER = b"\xff"  # before what is no text; no UTF-8 begins with it
 WASTE = 4  # bytes read for each one that is wanted, up to which cells are read together
 
@@ -46,6 +48,7 @@ class Stored(Sequence[Any]):
     def take(self, rows: Iterable[int]) -> Stored:
         """These cells in this order."""
         places = whole_numbers(rows)
+        places = np.where(places < 0, places + len(self), places)
         return Stored(self._shelf, self._ends, places if self._rows is None else self._rows[places])
 
     def __len__(self) -> int:
@@ -63,8 +66,17 @@ class Stored(Sequence[Any]):
         return next(self._read(np.asarray([index % len(self)])))
 
     def __iter__(self) -> Iterator[Any]:
-        for begin in range(0, len(self), BLOCK):
-            yield from list(self._read(np.arange(begin, min(begin + BLOCK, len(self)))))
+        begin = 0
+        while begin < len(self):
+            places = np.arange(begin, min(begin + BLOCK, len(self)))
+            rows = places if self._rows is None else self._rows[places]
+            sizes = np.cumsum(self._ends[rows + 1] - self._ends[rows])
+            fit = max(1, int(np.searchsorted(sizes, BYTES, side="right")))
+            yield from list(self._read(places[:fit]))
+            begin += fit
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Stored.of, (list(self),)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (list, Stored)):
@@ -90,12 +102,14 @@ class _Shelf:
     """The bytes of a column, shared by all that is taken of it, and gone with the last of these."""
 
     def __init__(self) -> None:
+        self.turn = Lock()  # a file has one place to read from, whoever reads
         self.file = tempfile.SpooledTemporaryFile(MEMORY)  # noqa: SIM115 - lives as long as this
         weakref.finalize(self, self.file.close)
 
     def read(self, begin: int, end: int) -> bytes:
-        self.file.seek(begin)
-        return self.file.read(end - begin)
+        with self.turn:
+            self.file.seek(begin)
+            return self.file.read(end - begin)
 
     def write(self, raw: bytearray) -> None:
         with scratch():
@@ -117,9 +131,7 @@ class Writer:
 
     def append(self, cell: Any) -> None:
         """Puts down one cell."""
-        self._late += (
-            cell.encode("utf-8", "surrogatepass") if type(cell) is str else OTHER + pickle.dumps(cell)
-        )
+        self._late += cell.encode("utf-8", "surrogatepass") if type(cell) is str else OTHER + _kept(cell)
         self._ends.append(self._put + len(self._late))
         if len(self._late) > JOINED:
             self._flush()
@@ -146,11 +158,14 @@ def scratch() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if not full and error.errno not in (errno.ENOENT, errno.EACCES, errno.EROFS):
             raise
+        what = (
+            "no space is left for the rows" if full else "there is no folder to put the rows in for a while"
+        )
         fix = "Free some space there, or name another folder: TMPDIR=FOLDER"
-        folder = tempfile.gettempdir()
-        raise MachineError(Problem(folder, "no space is left for the rows", fix=fix)) from error
+        raise MachineError(Problem(os.environ.get("TMPDIR", "/tmp"), what, fix=fix)) from error
 
 
 def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
@@ -159,9 +174,11 @@ def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     if size <= LARGE:
         return np.empty(shape, dtype)
     with scratch(), tempfile.TemporaryFile() as file:
-        if hasattr(os, "posix_fallocate"):
+        try:
             os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told here, and not by a signal later
-        else:
+        except (AttributeError, OSError) as error:  # not every system, and not every file system can
+            if isinstance(error, OSError) and error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
             file.truncate(size)
         return np.memmap(file, dtype, "r+", shape=shape)
 
@@ -180,7 +197,15 @@ def taken(cells: Sequence[Any], rows: np.ndarray) -> Sequence[Any]:
     return [cells[row] for row in rows.tolist()]
 
 
+def _kept(cell: Any) -> bytes:
+    """A cell that is no text, as bytes."""
+    try:
+        return b"p" + pickle.dumps(cell)
+    except RecursionError:  # lists in lists in lists, some hundred deep
+        return b"m" + marshal.dumps(cell)
+
+
 def _cell(raw: bytes) -> Any:
-    if raw[:1] == OTHER:
-        return pickle.loads(raw[1:])  # what this process put down itself
+    if raw[:1] == OTHER:  # what this process put down itself
+        return (pickle if raw[1:2] == b"p" else marshal).loads(raw[2:])
     return raw.decode("utf-8", "surrogatepass")
