@@ -218,9 +218,10 @@ def test_a_column_of_many_values_is_known_by_its_first_its_extremes_and_its_odde
 
 def test_joined_labels_are_told_apart_however_long_they_are() -> None:
     names = [f"{letter}andeverythingnearit" for letter in "abcdefghijkl"]
-    joined = [
-        "|".join(names[at % 12 :][:1] or names) if at % 2 else "|".join(names[:11]) for at in range(400)
-    ]
+    joined = []
+    for at in range(400):
+        one = names[at // 2 % 12]
+        joined.append(one if at % 2 else "|".join(name for name in names if name != one))
     texts = [
         f"text number {at} about a thing that is said at some length here and there" for at in range(400)
     ]

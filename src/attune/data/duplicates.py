@@ -147,21 +147,21 @@ def _signatures(texts: Sequence[str]) -> np.ndarray:
 
 def _candidates(signatures: np.ndarray) -> np.ndarray:
     """Pairs of texts whose signatures agree in a whole band and look similar, [M, 2], each once, sorted."""
-    n, found, left = len(signatures), np.empty(0, np.int64), CROWDED
+    n, found = len(signatures), np.empty(0, np.int64)
     for band in range(BANDS):
-        pairs, left = _of_band(signatures, band, left)
+        pairs = _of_band(signatures, band)
         likely = np.empty(len(pairs), bool)
         for begin in range(0, len(pairs), PAIRS):
             part = slice(begin, begin + PAIRS)
             one, other = signatures[pairs[part] // n], signatures[pairs[part] % n]
             likely[part] = (one == other).mean(axis=1) >= LIKELY
-        found = np.union1d(found, pairs[likely])
+        found = _once(np.concatenate([found, pairs[likely]]))
     return np.stack([found // n, found % n], axis=1)
 
 
-def _of_band(signatures: np.ndarray, band: int, left: int) -> tuple[np.ndarray, int]:
-    """(the pairs that agree in one band, as one number each, [P]; how many more of a crowd are searched again)."""
-    n, found = len(signatures), [np.empty(0, np.int64)]
+def _of_band(signatures: np.ndarray, band: int) -> np.ndarray:
+    """The pairs that agree in one band, as one number each, [P]."""
+    n, found, left = len(signatures), [np.empty(0, np.int64)], CROWDED
     keys = _hashed(np.zeros(n, np.uint64), signatures, band)
     for members in _buckets(keys):
         found.append(_pairs(members, n))
@@ -171,7 +171,13 @@ def _of_band(signatures: np.ndarray, band: int, left: int) -> tuple[np.ndarray, 
                 # as rows made from one template: those alike in another band, too
                 both = _hashed(keys[crowd], signatures[crowd], further)
                 found += [_pairs(crowd[inner], n) for inner in _buckets(both)]
-    return np.unique(np.concatenate(found)), left
+    return _once(np.concatenate(found))
+
+
+def _once(numbers: np.ndarray) -> np.ndarray:
+    """The different numbers, sorted; `np.unique` hashes them, which takes ten times as long here."""
+    held = np.sort(numbers)
+    return held[np.append(True, held[1:] != held[:-1])] if len(held) else held
 
 
 def _hashed(keys: np.ndarray, signatures: np.ndarray, band: int) -> np.ndarray:
@@ -206,28 +212,43 @@ def _pairs(members: np.ndarray, n: int) -> np.ndarray:
 
 def _similar(texts: Sequence[str], parents: array[int], names: array[int]) -> Iterator[tuple[int, int]]:
     """The pairs, by name, whose true similarity is at least SIMILAR and that are not joined yet."""
-    pairs, held = _candidates(_signatures(texts)), dict[int, set[str]]()
-
-    def pieces(text: int) -> set[str]:
-        if text not in held:
-            held[text] = _pieces(texts[text])
-        return held[text]
-
-    # a text is compared with several others of its kin, which share its pieces when they come together
-    kin = array("q", range(len(texts)))
-    for one, other in pairs:
-        _join(kin, int(one), int(other))
-    order = np.argsort([_root(kin, int(one)) for one in pairs[:, 0]], kind="stable")
-    for begin in range(0, len(pairs), PAIRS):
-        for one, other in pairs[order[begin : begin + PAIRS]].tolist():
-            if _root(parents, names[one]) == _root(parents, names[other]):
-                continue
+    held: dict[int, set[str]] = {}
+    last, of_one = -1, set[str]()
+    for one, other, few in _by_kin(_candidates(_signatures(texts)), len(texts)):
+        if _root(parents, names[one]) == _root(parents, names[other]):
+            continue
+        if one != last:
+            last, of_one = one, held.get(one) or _pieces(texts[one])
+        of_other = held.get(other) or _pieces(texts[other])
+        if few:
             if len(held) > KIN:
                 held.clear()
-            of_one, of_other = pieces(one), pieces(other)
-            shared = len(of_one & of_other)
-            if shared >= SIMILAR * (len(of_one) + len(of_other) - shared):
-                yield names[one], names[other]
+            held[other] = of_other
+        shared = len(of_one & of_other)
+        if shared >= SIMILAR * (len(of_one) + len(of_other) - shared):
+            yield names[one], names[other]
+
+
+def _by_kin(pairs: np.ndarray, n: int) -> Iterator[tuple[int, int, bool]]:
+    """The pairs [M, 2] of `n` texts, those of one kin together, and whether all pieces of that kin can be held.
+
+    A text is compared with several of its kin, which are alike directly or through others.
+    """
+    kin = array("q", range(n))
+    for begin in range(0, len(pairs), PAIRS):
+        for one, other in pairs[begin : begin + PAIRS].tolist():
+            _join(kin, one, other)
+    roots = np.fromiter((_root(kin, text) for text in range(n)), np.int64, n)
+    sizes = np.bincount(roots, minlength=n)
+    of_pair = roots[pairs[:, 0]]
+    order = np.argsort(of_pair, kind="stable")
+    for begin in range(0, len(pairs), PAIRS):
+        part = order[begin : begin + PAIRS]
+        few = sizes[of_pair[part]] <= KIN
+        yield from (
+            (one, other, small)
+            for (one, other), small in zip(pairs[part].tolist(), few.tolist(), strict=True)
+        )
 
 
 def _pieces(text: str) -> set[str]:

@@ -63,7 +63,8 @@ class Stored(Sequence[Any]):
             return list(self._read(np.arange(len(self))[index]))
         if not -len(self) <= index < len(self):
             raise IndexError(f"cell {index} of {len(self)}")
-        return next(self._read(np.asarray([index % len(self)])))
+        row = index % len(self) if self._rows is None else self._rows[index]
+        return _cell(self._shelf.read(int(self._ends[row]), int(self._ends[row + 1])))
 
     def __iter__(self) -> Iterator[Any]:
         begin = 0
