@@ -110,6 +110,13 @@ def test_a_packed_file_without_a_place_to_unpack_it_is_a_sentence(
         read.read(path)
 
 
+def test_a_plain_file_that_is_called_packed_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(b"text,label\na,b\n")
+    with pytest.raises(DataError, match=r"called \.gz, and it is none\n.*call it rows\.csv"):
+        read.read(path)
+
+
 def test_objects_without_keys_are_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text("{}\n{}\n")

@@ -312,10 +312,13 @@ def test_only_the_copy_in_the_run_folder_gets_absolute_paths(reviews, monkeypatc
     assert anchored.model.base == "starter/bert"
 
 
+@pytest.mark.parametrize("rust", [False, True], ids=["python", "rust"])
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_a_sentence(
-    checkpoints, reviews, tmp_path, monkeypatch
+    checkpoints, reviews, tmp_path, monkeypatch, rust
 ):
     import errno
+
+    from safetensors import SafetensorError
 
     from attune.errors import MachineError
     from attune.training import checkpoint
@@ -327,6 +330,8 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_a_sentence(
     first = next(event for event in events if isinstance(event, Saved))
 
     def full(*_):
+        if rust:
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "save_file", full)

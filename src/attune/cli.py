@@ -100,7 +100,7 @@ def train(
         rundir.refuse_existing(out)  # said before minutes of reading, not after
         seconds = forecast.seconds_of(budget) if budget else float("inf")
         if not print_recipe:
-            screen.say(command(f"train {source}"))
+            screen.begin(f"train {source}", recipe.data.train)
         ready = run.plan(recipe)
         if print_recipe:
             sys.stdout.write(recipe_file.dump(ready.recipe, ready.task.Options))
@@ -143,7 +143,7 @@ def plan(
         from attune import forecast, run
 
         seconds = forecast.seconds_of(budget) if budget else float("inf")
-        screen.say(command(f"plan {source}"))
+        screen.begin(f"plan {source}", recipe.data.train)
         ready = run.plan(recipe)
         screen.plan(ready)
         others = forecast.by_method(ready) if methods else {}

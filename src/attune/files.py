@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -28,10 +29,11 @@ def disk_errors(path: Path) -> Iterator[None]:
     """Turns a full disk, a read-only folder or a missing permission into one sentence."""
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        again = f"Free some space and do it again; a training goes on with: {command('resume RUN')}"
         reasons = {
-            errno.ENOSPC: ("the disk is full", f"Free some space, then: {command('resume RUN')}"),
-            errno.EDQUOT: ("the disk quota is used up", f"Free some space, then: {command('resume RUN')}"),
+            errno.ENOSPC: ("the disk is full", again),
+            errno.EDQUOT: ("the disk quota is used up", again),
             errno.EFBIG: (
                 "the file is larger than the system allows",
                 "Raise the limit on file sizes (ulimit -f)",
@@ -51,10 +53,18 @@ def disk_errors(path: Path) -> Iterator[None]:
             ),
             errno.EROFS: ("the folder is read-only", "Choose another folder with --out"),
         }
-        if error.errno not in reasons:
+        if (number := _number(error)) not in reasons:
             raise
-        what, fix = reasons[error.errno]
+        what, fix = reasons[number]
         raise MachineError(Problem(str(path), what, fix=fix)) from error
+
+
+def _number(error: Exception) -> int | None:
+    """The system's number of an error; libraries in Rust have it only in their words."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
 
 
 def sync(path: Path) -> None:

@@ -48,6 +48,7 @@ def rows(recipe: Recipe) -> Rows:
         DataError: with every problem of the data.
     """
     knobs = recipe.data
+    _check_gpu(recipe)
     name = recipe.task.name if recipe.task.name == "auto" else tasks.named(recipe.task.name)
     said = (knobs.text, knobs.pair, *knobs.label.split(","))
     files = read.read_splits(
@@ -73,6 +74,15 @@ def rows(recipe: Recipe) -> Rows:
     resolved = recipe.updated("task", name=name if name in tasks.PRESETS else _preset(found, tables["train"]))
     resolved = resolved.updated("data", **found.knobs)
     return Rows(resolved, tables, found, told, notes)
+
+
+def _check_gpu(recipe: Recipe) -> None:
+    """Raises for what is for GPUs, where none was asked for."""
+    knobs, fix = recipe.train, "Leave it out, or train.device=cuda"
+    asked = [name for name in ("compile", "graphs") if getattr(knobs, name) and knobs.device != "cuda"]
+    if asked:
+        problems = [Problem(f"train.{name}", "this is for CUDA GPUs", knobs.device, fix) for name in asked]
+        raise RecipeError(*problems)
 
 
 def _check_given(recipe: Recipe, files: dict[str, Table], tables: dict[str, Table], label: str) -> None:
@@ -257,12 +267,6 @@ def _check_precision(ready: Prepared, *, halves: bool) -> None:
     from attune.models import place
 
     asked, knobs = ready.rows.recipe.train, ready.recipe.train
-    for name in ("compile", "graphs"):
-        if getattr(knobs, name) and knobs.device != "cuda":
-            what = "this is for CUDA GPUs"
-            raise RecipeError(
-                Problem(f"train.{name}", what, knobs.device, "Leave it out, or train.device=cuda")
-            )
     if knobs.device == "cpu" and knobs.precision == "bfloat16" and not halves:
         what = "on a CPU bfloat16 is for the layers of BERT's kin with the exact GELU"
         raise RecipeError(Problem("train.precision", what, ready.model_type, "Leave it out"))

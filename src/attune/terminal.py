@@ -6,6 +6,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from attune.training.events import Event
 
 HANG = 12  # columns before the second line of a sentence that is wrapped
+MANY = 4_000_000  # bytes of rows that take more than some seconds to read
 PLAIN_EVERY = 20.0  # seconds between two progress lines where no line can be redrawn
 
 
@@ -61,6 +63,14 @@ class Screen:
         """A line for people."""
         if not self.quiet and not self.as_json:
             self.err.print(text, style=style, markup=False)
+
+    def begin(self, words: str, source: str) -> None:
+        """What was understood, and why nothing is said for a while where the rows are many."""
+        self.say(command(words))
+        file = Path(source)
+        size = file.stat().st_size if file.is_file() else 0
+        if size > MANY:
+            self.say(f"  reads, compares and encodes {size / 1e6:,.0f} MB of rows first", style="dim")
 
     def fitted(self, text: str) -> None:
         """A line for people, wrapped between words where a terminal would cut one."""

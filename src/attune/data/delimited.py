@@ -12,6 +12,8 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 from attune.data.document import Document
@@ -38,23 +40,23 @@ class _Reader:
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         start, blank = 1, 0
-        _admit(self.longest)
-        reader = csv.reader(
-            self.lines,
-            delimiter=self.delimiter,
-            quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,  # where a quote is a letter
-            strict=True,
-        )
-        try:
-            for row in reader:
-                if row:
-                    yield start, row
-                    self.blank, blank = self.blank + blank, 0
-                else:
-                    blank += 1
-                start = reader.line_num + 1
-        except csv.Error as error:
-            self.broken = (start, str(error))
+        with LIMIT.raised(self.longest):
+            reader = csv.reader(
+                self.lines,
+                delimiter=self.delimiter,
+                quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,  # where a quote is a letter
+                strict=True,
+            )
+            try:
+                for row in reader:
+                    if row:
+                        yield start, row
+                        self.blank, blank = self.blank + blank, 0
+                    else:
+                        blank += 1
+                    start = reader.line_num + 1
+            except csv.Error as error:
+                self.broken = (start, str(error))
 
 
 class _Tally:
@@ -117,11 +119,30 @@ def _rows(document: Document, delimiter: str, *, quoted: bool) -> _Reader:
     return _Reader(document.lines(""), delimiter, longest=document.size, quoted=quoted)
 
 
-def _admit(length: int) -> None:
-    """Lets a field be as long as the file; the csv module has one limit for the whole process."""
-    longest = min(length + 1, 2**31 - 1)  # a C long, which has 32 bits on some systems
-    if longest > csv.field_size_limit():
-        csv.field_size_limit(longest)
+class _Limit:
+    """The csv module's one limit on fields, raised while anybody reads a file with longer ones, then as it was."""
+
+    def __init__(self) -> None:
+        self.lock, self.readers, self.before = Lock(), 0, 0
+
+    @contextmanager
+    def raised(self, length: int) -> Iterator[None]:
+        """Lets a field be so long; others may read at the same time."""
+        with self.lock:
+            self.before = self.before if self.readers else csv.field_size_limit()
+            self.readers += 1
+            longest = min(length + 1, 2**31 - 1)  # a C long, which has 32 bits on some systems
+            csv.field_size_limit(max(longest, csv.field_size_limit()))
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.readers -= 1
+                if not self.readers:
+                    csv.field_size_limit(self.before)
+
+
+LIMIT = _Limit()
 
 
 def _delimiter(text: str, suffix: str) -> str:

@@ -26,6 +26,7 @@ from attune.data.table import Content, Table
 from attune.errors import DataError, Problem, nearest
 
 PACKED: dict[str, Callable[[IO[bytes]], Any]] = {".gz": gzip.open, ".xz": lzma.open}
+MARKS = {".gz": b"\x1f\x8b", ".xz": b"\xfd7zX"}  # how they begin
 
 
 def read(source: str | Path, *, encoding: str = "auto") -> Table:
@@ -143,6 +144,9 @@ def _unpacked(path: Path, packing: str) -> Iterator[tuple[IO[bytes], bytes]]:
         if not packing:
             yield file, digest
             return
+        if (start := file.peek(4)) and not start.startswith(MARKS[packing]):
+            fix = f"It is not packed: call it {path.with_suffix('').name}"
+            raise DataError(Problem(str(path), f"called {packing}, and it is none", fix=fix))
         with scratch():
             whole = scratches.enter_context(tempfile.TemporaryFile())
         try:

@@ -40,6 +40,7 @@ class Fit:
         self.state = State()
         self.saved_at = time.monotonic()
         self.began = time.monotonic()
+        self.stepping = self.began  # when the first step began
         self.warm: tuple[int, float] | None = None  # the first step of this process and when it was done
 
     @property
@@ -52,7 +53,7 @@ class Fit:
         now = time.monotonic()
         if self.warm is None:
             self.warm = (step, now)
-            return (now - self.began) * (total - step)
+            return (now - self.stepping) * (total - step)
         first, then = self.warm
         return (now - then) / (step - first) * (total - step)
 
@@ -84,6 +85,7 @@ def fit(run: Fit) -> Generator[Event]:
         if run.kept is not None and not run.state.reason:
             for share in run.kept.fill(*((rows, np.arange(len(rows))) for rows in (run.train, run.valid))):
                 yield Keeping(run.state.step, share)
+        run.stepping = time.monotonic()
         yield from _steps(run)
     except GeneratorExit:
         _save(run)
