@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "forecast": {"errors", "machine", "prepare", "run", "training"},
     "diagnosis": {"machine"},
     "interrupts": set(),
-    "options": set(),
+    "options": {"recipe_file"},
     "spoken": {"forecast", "prepare", "report"},
     "terminal": {"errors", "diagnosis", "forecast", "prepare", "rundir", "spoken", "training", "report"},
     "cli": {

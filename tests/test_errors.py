@@ -7,6 +7,9 @@ import time
 
 import pytest
 from test_walk import command
+from typer.testing import CliRunner
+
+from attune import cli
 
 ROWS = [("good kettle", "a"), ("bad kettle", "b"), ("fine one", "a"), ("slow one", "b")] * 4
 TEXTS = [(f"{text} {i}", label) for i, (text, label) in enumerate(ROWS)]
@@ -29,6 +32,8 @@ CASES = {
     "one class": ("d.csv", CSV.replace(",b\n", ",a\n"), 4, ["a"]),
     "a label once": ("d.csv", CSV + "odd one,lonely\n", 4, ["lonely", "d.csv:18"]),
     "no label": ("d.csv", CSV + "odd one,\n", 4, ["d.csv:18"]),
+    "empty labels": ("d.csv", "text,label\n" + "".join(f"{text},\n" for text, _ in TEXTS), 4,
+                     ["nothing stands in 'label'"]),
     "unknown kind": ("d.xlsx", "x", 4, [".xlsx"]),
     "not a recipe": ("d.yaml", "- 1\n", 2, ["not a recipe"]),
     "bad recipe": ("d.yaml", "data: {train: x.csv}\ntrian: {lr: 1}\ntrain: {lr: -1, epocs: 3}\n", 2,
@@ -199,3 +204,20 @@ def test_a_run_below_the_asked_quality_is_whole_and_ends_with_its_own_code(tmp_p
     assert "1.01 that was asked for" in done.stderr
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--epochs", "3"], "write train.epochs=3"),
+        (["--lr=1e-4"], "write train.lr=1e-4"),
+        (["--num-train-epochs"], "write train.epochs=VALUE"),
+        (["--max_length", "--dry-run"], "write model.max_tokens=VALUE"),
+        (["--nonsense"], "No such option: --nonsense"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["train", "plan"])
+def test_a_knob_that_is_written_as_an_option_is_told_how_to_write_it(verb, words, told):
+    done = CliRunner().invoke(cli.app, [verb, "rows.csv", *words])
+    assert done.exit_code == 2
+    assert told in " ".join(done.stderr.split())

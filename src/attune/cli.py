@@ -37,6 +37,7 @@ from attune.options import (
     TestFile,
     TextColumn,
     ValidFile,
+    WithKnobs,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def start(
     """Fine-tune pre-trained language models: from a data file to a measured, reported model."""
 
 
-@app.command()
+@app.command(cls=WithKnobs)
 def train(
     source: Source,
     overrides: Overrides = None,
@@ -116,7 +117,7 @@ def train(
         _trained(screen, ready, out, at_least)
 
 
-@app.command()
+@app.command(cls=WithKnobs)
 def plan(
     source: Source,
     overrides: Overrides = None,
@@ -289,8 +290,7 @@ def main() -> NoReturn:
     """The `attune` command."""
     # Threads that spin while they wait starve any other process: two trainings at once would both crawl.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # torch counts hyper-threads, and all cores of a container's host. By topology, not by a trial: the number of
-    # threads decides the last bits of sums, so it must be the same tomorrow.
+    # not as torch counts, nor by a trial: it decides the last bits of sums (decision 008)
     os.environ.setdefault("OMP_NUM_THREADS", str(machine.cores()))
     app()
     raise AssertionError("typer always exits")

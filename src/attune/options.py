@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
@@ -39,3 +40,21 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that
 Answers = Annotated[
     str, typer.Option("-o", "--out", help="A .csv, .jsonl or .parquet file; else JSON lines.")
 ]
+
+
+class WithKnobs(TyperCommand):
+    """A command that takes knobs as words, and says so to whom writes one as an option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments; `--epochs 3` is told to be `train.epochs=3`."""
+        known = {name for param in self.params for name in (*param.opts, *param.secondary_opts)}
+        for word, following in zip(args, (*args[1:], ""), strict=True):
+            name, _, value = word.partition("=")
+            if not name.startswith("--") or name in ("--", "--help") or name in known:
+                continue
+            from attune.recipe_file import home_of
+
+            if knob := home_of(name[2:].replace("-", "_")):
+                value = value or (following if not following.startswith("-") else "") or "VALUE"
+                raise typer.BadParameter(f"{name} is no option but a knob; write {knob}={value}")
+        return super().parse_args(ctx, args)

@@ -194,11 +194,15 @@ def _form(word: str) -> str:
     return f"Write {word}=VALUE, without blanks" if word in knobs() else nearest(word, knobs())
 
 
+def home_of(name: str) -> str:
+    """The knob of that name, ours or transformers': `train.epochs` for `num_train_epochs`; "" where none is."""
+    return next((knob for knob in knobs() if knob.endswith(f".{ALIASES.get(name, name)}")), "")
+
+
 def _put(values: dict[str, Any], key: str, value: Any, problems: list[Problem]) -> None:
     section, dot, name = key.partition(".")
     if not dot:
-        homes = [knob for knob in knobs() if knob.endswith(f".{ALIASES.get(key, key)}")]
-        fix = f"Write {homes[0]}=..." if homes else nearest(key, knobs())
+        fix = f"Write {home}=..." if (home := home_of(key)) else nearest(key, knobs())
         problems.append(Problem(key, "no such knob", fix=fix))
         return
     held = values.setdefault(section, {})
@@ -241,9 +245,8 @@ def _problem(detail: dict[str, Any], places: dict[tuple[str, ...], str]) -> Prob
 
 def _suggestion(path: tuple[str, ...]) -> str:
     name = path[-1]
-    homes = [knob for knob in knobs() if knob.endswith(f".{ALIASES.get(name, name)}")]
-    if homes:
-        return f"Did you mean '{homes[0]}'?"
+    if home := home_of(name):
+        return f"Did you mean '{home}'?"
     if len(path) == 1:
         return nearest(name, Recipe.model_fields) or f"The sections are {', '.join(Recipe.model_fields)}"
     section = Recipe.model_fields.get(path[0])

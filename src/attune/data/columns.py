@@ -102,6 +102,9 @@ def choose_label(looks: Sequence[Look]) -> Choice:
     measures = [held for held in candidates if held.numbers and held.fractions > MOST_FRACTIONS]
     if not named and not fits and len(measures) == 1:
         return Choice(measures[0].name)
+    bare = [held.name for held in looks if not held.counts and rank(held.name, LABEL_NAMES) >= 0]
+    if not named and not fits and bare:
+        return Choice("", f"nothing stands in {some(bare)}")
     if not named and len(fits) != 1:
         values = [
             f"{held.name!r} has {count(len(held.counts), 'value')} ({held.shown()})" for held in fits[:6]
