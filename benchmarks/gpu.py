@@ -1,20 +1,22 @@
 """attune on a GPU beside transformers' Trainer there, and how far its answers are from those of a CPU.
 
     python benchmarks/gpu.py [FOLDER] [--sizes starter/bert,bert-base] [--rows 4000] [--rounds 2] [--batch 32,128]
+        [--steps 200]
 
 FOLDER has train.* and test.* as `attune train` reads them; without it, the bundled reviews. All train in bfloat16
 beside float32 weights, on the same rows, model, batch and rate: attune as it comes, with compiled regions
-(`train.compile`), and with recorded passes, too (`train.graphs`), whose first epoch is not counted; the Trainer as it
-comes and grouped by length, with its fused AdamW. They take turns; the first steps of each are not counted. What is
-printed: real tokens per second, peak memory of the GPU, the part of the model's products in what the GPU could do
-(`--tflops`, its data sheet's), moments of a step at which the host waited, and the largest difference of a
-probability from float32 on the CPU.
+(`train.compile`), and with recorded passes, too (`train.graphs`), after all shapes were met twice; the Trainer as it
+comes and grouped by length, with its fused AdamW. They take turns; `--steps` full batches of each are timed, after
+the first ones. What is printed: real tokens per second, peak memory of the GPU, the part of the model's products in
+what the GPU could do (`--tflops`, its data sheet's), moments of a step at which the host waited, and the largest
+difference of a probability from float32 on the CPU.
 Needs the extra `bench`. `--device cpu` runs the same code without a GPU, for its test.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import statistics
 import sys
 import tempfile
@@ -22,7 +24,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 
 import sizes
@@ -42,8 +44,8 @@ def place_of(device: str):
     return Place.of(device, "bfloat16" if device == "cuda" else "float32")
 
 
-def by_attune(job: Job, ready, place, batch: int, *, graphs: bool = False) -> dict:
-    """Tokens a second of attune's update after the first steps, and how often a step made the host wait."""
+def by_attune(job: Job, ready, place, batch: int, timed: int, *, graphs: bool = False) -> dict:
+    """Tokens a second of so many of attune's updates, and how often one made the host wait."""
     import torch
 
     from attune.tasks.features import batch_of
@@ -54,10 +56,11 @@ def by_attune(job: Job, ready, place, batch: int, *, graphs: bool = False) -> di
     if graphs and place.device.type == "cuda":
         learner.graphs = Graphs(cuda_recorder())
     train = ready.features["train"]
-    steps = batches.steps_of(train, batch=batch, by="rows", seed=job.seed, epoch=0)
-    warm = min(WARM, len(steps) - 1)
-    if graphs:  # a first epoch records every shape
-        steps, warm = [*steps, *steps], len(steps)
+    warm = [part for part, _ in zip(_whole_steps(job, train, batch), range(WARM), strict=False)]
+    steps = [part for part, _ in zip(_whole_steps(job, train, batch), range(timed), strict=False)]
+    if graphs:  # a shape is recorded at its second batch
+        warm = [*warm, *steps, *steps]
+    steps, warm = [*warm, *steps], len(warm)
     tokens, began = 0, 0.0
     for step, part in enumerate(steps):
         if step == warm:
@@ -75,18 +78,30 @@ def by_attune(job: Job, ready, place, batch: int, *, graphs: bool = False) -> di
             update.update(learner, [batch_of(train, steps[0])], count=train.count(steps[0]), lr=job.lr)
         torch.cuda.set_sync_debug_mode("default")
         waits = sum("synchroniz" in str(each.message) for each in held)
-    return {"tokens_per_s": tokens / seconds, "waits": waits}
+    shapes = len(learner.graphs.held) if learner.graphs else 0
+    return {"tokens_per_s": tokens / seconds, "waits": waits, "steps": timed, "shapes": shapes}
 
 
-def by_trainer(job: Job, ready, place, batch: int, *, tuned: bool) -> dict:
-    """Tokens a second of the Trainer, whose clock begins after as many steps."""
+def _whole_steps(job: Job, train, batch: int) -> Iterator:
+    """The rows of each step, epoch after epoch, without the last ones of an epoch, which fill no batch."""
+    from attune.training import batches
+
+    if len(train) < batch:
+        sys.exit(f"{len(train)} rows fill no batch of {batch}: give more rows or a smaller --batch")
+    for epoch in count():
+        parts = batches.steps_of(train, batch=batch, by="rows", seed=job.seed, epoch=epoch)
+        yield from (part for part in parts if len(part) == batch)
+
+
+def by_trainer(job: Job, ready, place, batch: int, timed: int, *, tuned: bool) -> dict:
+    """Tokens a second of the Trainer over as many steps, of batches that are full."""
     import transformers
 
     class Clock(transformers.TrainerCallback):
         began, counted = 0.0, 0
 
         def on_step_end(self, args, state, control, **more):
-            if state.global_step == min(WARM, state.max_steps - 1):
+            if state.global_step == WARM:
                 place.wait()
                 self.began, self.counted = time.perf_counter(), state.max_steps - state.global_step
 
@@ -95,7 +110,8 @@ def by_trainer(job: Job, ready, place, batch: int, *, tuned: bool) -> dict:
     with tempfile.TemporaryDirectory() as output:
         made = trainer.trainer_of(
             job, ready, output=output, tuned=tuned, use_cpu=not gpu, bf16=gpu,
-            per_device_train_batch_size=batch, optim="adamw_torch_fused",
+            per_device_train_batch_size=batch, optim="adamw_torch_fused", max_steps=WARM + timed,
+            dataloader_drop_last=True,
         )  # fmt: skip
         made.add_callback(clock)
         made.train()
@@ -129,6 +145,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", default="starter/bert,bert-base", help="by commas")
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=200, help="that are timed, after the first ones")
     parser.add_argument("--batch", default="32,128", help="rows of a step, by commas")
     parser.add_argument("--tflops", type=float, default=989.0, help="of the GPU in bfloat16; an H100's")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
@@ -146,12 +163,13 @@ def turns(given: argparse.Namespace, place, scratch: Path) -> Iterator[dict]:
         work = flops(ours.learner_of(job, ready).model.model, length_of(ready))
         told = {"size": size, "apart": apart(job, ready, place)}
         for _, batch, system in product(range(given.rounds), map(int, given.batch.split(",")), SYSTEMS):
+            gc.collect()  # a trainer holds on to itself
             place.forget_peak()
             if system.startswith("attune"):
                 where = replace(place, regional=system != "attune" and place.device.type == "cuda")
-                found = by_attune(job, ready, where, batch, graphs=system == "attune_graphs")
+                found = by_attune(job, ready, where, batch, given.steps, graphs=system == "attune_graphs")
             else:
-                found = by_trainer(job, ready, place, batch, tuned=system == "trainer_tuned")
+                found = by_trainer(job, ready, place, batch, given.steps, tuned=system == "trainer_tuned")
             found |= {"system": system, "batch": batch, "peak_memory_mib": place.peak_memory_mib()}
             yield told | found | {"share": work * found["tokens_per_s"] / 1e12 / given.tflops}
 

@@ -61,7 +61,7 @@ class Order(torch.utils.data.Sampler):
 @pytest.mark.slow
 def test_the_benchmark_of_a_gpu_runs_whole_on_a_cpu(job, tmp_path):
     words = [str(FOLDER / "gpu.py"), job.folder, "--device", "cpu", "--sizes", job.model, "--rows", "60"]
-    words += ["--rounds", "1", "--batch", "16", "--out", str(tmp_path / "gpu.json")]
+    words += ["--rounds", "1", "--batch", "16", "--steps", "3", "--out", str(tmp_path / "gpu.json")]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "gpu.json").read_text())["results"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,10 +69,12 @@ def _steps(case, held):
     """The losses of some steps, and the weights after them; the batches have few shapes."""
     learner, losses = case.learner(), []
     learner.graphs = held
-    parts = [[0, 1, 2], [3, 4, 5], [2, 1, 6], [5, 0, 3]]
+    parts = [[0, 1, 2], [3, 4, 5, 0], [2, 1], [5, 0, 3, 1, 2], [4, 6, 2]]
     for part in parts:
         batch = batch_of(case.features, np.asarray(part) % len(case.features))
-        losses.append(update(learner, [batch, batch], count=2 * batch.count, lr=2e-3).loss)
+        # as of rare labels, so that neither weights nor their sum are the same in two steps
+        batch = replace(batch, weights=torch.linspace(0.5, 1.5, len(part)) * len(part))
+        losses.append(update(learner, [batch, batch], count=2 * float(batch.weights.sum()), lr=2e-3).loss)
     return losses, {name: p.detach().cpu() for name, p in case.model.model.named_parameters()}
 
 

@@ -267,6 +267,9 @@ def _check_precision(ready: Prepared, *, halves: bool) -> None:
     from attune.models import place
 
     asked, knobs = ready.rows.recipe.train, ready.recipe.train
+    if knobs.graphs and knobs.precision != "bfloat16":
+        what = "what is recorded is computed in bfloat16"
+        raise RecipeError(Problem("train.graphs", what, knobs.precision, "Leave it out"))
     if knobs.device == "cpu" and knobs.precision == "bfloat16" and not halves:
         what = "on a CPU bfloat16 is for the layers of BERT's kin with the exact GELU"
         raise RecipeError(Problem("train.precision", what, ready.model_type, "Leave it out"))

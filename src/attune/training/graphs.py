@@ -11,16 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from attune.models.backbone import Backbone
+from attune.models.place import there
 from attune.models.plans import Laid, Plan
 from attune.models.stream import Stream
 from attune.tasks.base import Task
 from attune.tasks.features import Batch
 
 LARGEST = 16384  # tokens; the operations of larger batches take longer than asking for them
+LONGEST = 128  # tokens, of which the longest sequence of a shape is a multiple
 MOST = 32  # shapes that are recorded; each holds its gradients' way through the model
 
 Work = Callable[[], Tensor]
@@ -42,7 +45,8 @@ class Shape:
         real, sequences = sum(stream.lengths), rung(len(stream.lengths) + 1)
         tokens = rung(real + sequences - len(stream.lengths))
         filling = tokens - real - (sequences - len(stream.lengths) - 1)
-        longest = rung(max(*stream.lengths, filling))
+        # attention takes it for how many blocks it may need; those behind a sequence's end leave at once
+        longest = -(-max(*stream.lengths, filling) // LONGEST) * LONGEST
         return Shape(tokens, sequences, longest, stream.kinds is not None)
 
 
@@ -90,9 +94,10 @@ class Graphs:
     def loss(
         self, task: Task[Any], model: Backbone, batch: Batch, count: float, work: Passes
     ) -> Tensor | None:
-        """Adds a batch's share to the gradients; its loss, or None where the passes are asked for one by one.
+        """Adds a batch's share to the gradients; its loss, or None where nothing can be recorded.
 
-        They are so for the first batch of a shape, which finds out which weights have gradients at all.
+        The first batch of a shape is asked for operation by operation, filled up like those that are played: it finds
+        out which weights have gradients at all, and a resumed run draws what one that goes on would draw.
 
         Args:
             task: one whose head answers each text once.
@@ -101,16 +106,17 @@ class Graphs:
             count: targets of the whole step.
             work: from a batch and the count to its loss, whose gradient it takes.
         """
-        if task.head != "classification" or sum(batch.stream.lengths) > LARGEST:
+        kept = batch.stream.known is not None  # what leaves the frozen layers is not computed again
+        if task.head != "classification" or kept or sum(batch.stream.lengths) > LARGEST:
             return None
         shape = Shape.of(batch.stream)
-        if shape not in self.held and (shape not in self.met or len(self.held) == MOST):
-            self.met.add(shape)
-            return None
         fresh = _laid(model, filled(batch, shape), shape)
         if fresh is None:
             return None
-        counted = torch.tensor(count, dtype=torch.float32).to(model.place.device)
+        counted = there(np.asarray(count, np.float32), model.place.device)
+        if shape not in self.held and (shape not in self.met or len(self.held) == MOST):
+            self.met.add(shape)
+            return work(fresh, counted)
         if shape not in self.held:
             self.held[shape] = _Recorded.of(self.recorder, fresh, counted, work)
         return self.held[shape].played(fresh, counted)
@@ -158,8 +164,10 @@ def cuda_recorder() -> Recorder:
 
 def _laid(model: Backbone, batch: Batch, shape: Shape) -> Batch | None:
     """The batch where the model is, with what it would tell on the host; None where that is not enough."""
-    moved = batch.on(model.place.device)
+    if type(model).lay is Backbone.lay:
+        return None
     with model.place.computing():
+        moved = batch.on(model.place.device)
         laid = model.lay(moved.stream, batch.wanted)
     if laid is None or laid.whole.ragged is None or laid.asked.ragged is None:
         return None

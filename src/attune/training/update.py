@@ -48,8 +48,7 @@ def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: floa
         TrainingError: when a loss or the gradient is not finite; the weights are as before the step.
     """
     learner.model.train()
-    anew = learner.graphs is None  # what is recorded adds to gradients that stay where they are
-    learner.optimizer.zero_grad(set_to_none=anew)
+    _forget(learner)
     tokens, seen = 0, []
     losses: list[Tensor] = []
     for batch in batches:
@@ -65,8 +64,19 @@ def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: floa
         group["lr"] = lr
     clipped = learner.clip and norm > learner.clip
     learner.optimizer.step(scale=learner.clip / (norm + 1e-6) if clipped else 1.0)
-    learner.optimizer.zero_grad(set_to_none=anew)  # nothing of a step is held while the next one computes
+    if learner.graphs is None:
+        _forget(learner)  # nothing of a step is held while the next one computes
     return Update(sum(values), norm, tokens)
+
+
+def _forget(learner: Learner) -> None:
+    """Lets go of all gradients; those that recorded passes add to stay where they are, and become zero."""
+    if learner.graphs is None:
+        learner.optimizer.zero_grad(set_to_none=True)
+        return
+    held = [p.grad for p in learner.model.model.parameters() if p.grad is not None]
+    if held:
+        torch._foreach_zero_(held)
 
 
 def _passes(learner: Learner, batch: Batch, count: float) -> Tensor:
@@ -108,6 +118,6 @@ def _norm(model: nn.Module) -> Tensor:
 def _finite(value: float, what: str, learner: Learner, features: np.ndarray) -> None:
     if np.isfinite(value):
         return
-    learner.optimizer.zero_grad(set_to_none=learner.graphs is None)
+    _forget(learner)
     fix = "Lower train.lr, or look at these rows; the weights of the last good step are saved"
     raise TrainingError(Problem(learner.where(features), f"{what} is not finite", str(value), fix))

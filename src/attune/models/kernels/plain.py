@@ -17,10 +17,10 @@ from attune.models.plans import Group, Plan
 
 def attention(q: Tensor, k: Tensor, v: Tensor, plan: Plan, scaling: float, draw: Draw) -> Tensor:
     """Attention inside each sequence: q [Q, heads, d], k and v [T, heads, d] to [Q, heads, d]."""
+    if not len(q):  # nobody asks
+        return q
     if plan.ragged is not None:
         return ragged(q, k, v, plan.ragged, scaling=scaling, dropout=draw.p)
-    if not plan.groups:  # nobody asks
-        return q
     pieces = []
     for group in plan.groups:
         queries = _rows(q, group.queries, group.n)

@@ -31,7 +31,9 @@ def ragged(q: Tensor, k: Tensor, v: Tensor, lie: Ragged, *, scaling: float, drop
         [Q, heads, d] bfloat16.
     """
     width = q.shape[-1]
-    q, k, v = (functional.pad(states.to(PRECISION), (0, -width % STEP)) for states in (q, k, v))
+    q, k, v = (states.to(PRECISION) for states in (q, k, v))
+    if width % STEP:  # to pad by nothing would copy all the same
+        q, k, v = (functional.pad(states, (0, -width % STEP)) for states in (q, k, v))
     reach = -1 if lie.sight.window is None else lie.sight.window
     mixed: Tensor = torch.ops.aten._flash_attention_forward(
         q, k, v, lie.queries, lie.keys, *lie.longest, dropout, lie.sight.causal, False,

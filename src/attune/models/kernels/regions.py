@@ -23,6 +23,8 @@ def add_norm(x: Tensor, residual: Tensor, norm: nn.LayerNorm, draw: Draw) -> Ten
 
 @cache
 def _compiled() -> Any:
+    # one for each share of dropout, width, training or not, and kind of residual: several methods in one process
+    torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
     return torch.compile(_add_norm, dynamic=True, fullgraph=True)
 
 
