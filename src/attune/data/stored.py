@@ -48,8 +48,7 @@ class Stored(Sequence[Any]):
     def take(self, rows: Iterable[int]) -> Stored:
         """These cells in this order."""
         places = whole_numbers(rows)
-        places = np.where(places < 0, places + len(self), places)
-        return Stored(self._shelf, self._ends, places if self._rows is None else self._rows[places])
+        return Stored(self._shelf, self._ends, self._lying(np.where(places < 0, places + len(self), places)))
 
     def __len__(self) -> int:
         return len(self._ends) - 1 if self._rows is None else len(self._rows)
@@ -60,20 +59,19 @@ class Stored(Sequence[Any]):
     def __getitem__(self, index: slice) -> list[Any]: ...
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return list(self._read(np.arange(len(self))[index]))
+            return list(self._read(self._lying(np.arange(len(self))[index])))
         if not -len(self) <= index < len(self):
             raise IndexError(f"cell {index} of {len(self)}")
-        row = index % len(self) if self._rows is None else self._rows[index]
+        row = self._lying(index % len(self))
         return _cell(self._shelf.read(int(self._ends[row]), int(self._ends[row + 1])))
 
     def __iter__(self) -> Iterator[Any]:
         begin = 0
         while begin < len(self):
-            places = np.arange(begin, min(begin + BLOCK, len(self)))
-            rows = places if self._rows is None else self._rows[places]
+            rows = self._lying(np.arange(begin, min(begin + BLOCK, len(self))))
             sizes = np.cumsum(self._ends[rows + 1] - self._ends[rows])
             fit = max(1, int(np.searchsorted(sizes, BYTES, side="right")))
-            yield from list(self._read(places[:fit]))
+            yield from list(self._read(rows[:fit]))
             begin += fit
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -86,9 +84,12 @@ class Stored(Sequence[Any]):
 
     __hash__ = None  # type: ignore[assignment]
 
-    def _read(self, places: np.ndarray) -> Iterator[Any]:
-        """The cells at these places, in few reads where they lie near each other."""
-        rows = places if self._rows is None else self._rows[places]
+    def _lying(self, places: Any) -> Any:
+        """Which cells of all that were put down these are."""
+        return places if self._rows is None else self._rows[places]
+
+    def _read(self, rows: np.ndarray) -> Iterator[Any]:
+        """These cells of all that were put down, in few reads where they lie near each other."""
         begins, ends = self._ends[rows], self._ends[rows + 1]
         if not len(rows):
             return
@@ -170,7 +171,7 @@ def scratch() -> Iterator[None]:
 
 
 def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """An array to be filled, mapped from a file where it is large."""
+    """An array of known size, to be filled in any order; mapped from a file where it is large."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if size <= LARGE:
         return np.empty(shape, dtype)
