@@ -1,14 +1,15 @@
 """How time and memory grow with the rows: each size in a process of its own, phase by phase, and a plot.
 
     python benchmarks/growth.py FILE [--text sentence] [--label label] [--sizes 1000,10000,100000,1000000]
-        [--steps 20] [--out benchmarks/results/growth.json]
+        [--steps 20] [--joined 1] [--out benchmarks/results/growth.json]
 
 FILE is a labelled file of real texts. Larger sizes repeat them, each time with six other words of the file at the
 end, so that the repeats are no duplicates. A process reads, checks and splits the rows, encodes them, and takes
 `--steps` optimizer steps; of each phase the JSON holds the seconds (by the clock and of the processor), and the peak
 of the memory that was resident until its end. The training steps are as many at every size: that their time and
 the memory they add do not grow is the claim, that the rest grows in line with the rows is the other. A PNG of both
-lies beside the JSON. Needs the extra `bench`.
+lies beside the JSON. With `--joined` each row is so many texts; with `--steps 0` the rows are only read,
+checked and split. Needs the extra `bench`.
 """
 
 from __future__ import annotations
@@ -34,14 +35,16 @@ def write_rows(source: str, size: int, path: Path, given: argparse.Namespace) ->
     from attune.data.read import read
 
     table = read(source)
-    texts, labels = table.column(given.text), table.column(given.label)
+    texts, labels = list(table.column(given.text)), list(table.column(given.label))
     words, draw = " ".join(texts[:5000]).split(), random.Random(0)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
         for row in range(size):
+            own = texts[row % len(texts)]
+            held = " ".join([own, *(draw.choice(texts) for _ in range(given.joined - 1))])
             more = " ".join(draw.choice(words) for _ in range(ADDED)) if row >= len(texts) else ""
-            writer.writerow([f"{texts[row % len(texts)]} {more}".rstrip(), labels[row % len(labels)]])
+            writer.writerow([f"{held} {more}".rstrip(), labels[row % len(labels)]])
 
 
 def one(path: str, model: str, steps: int) -> dict:
@@ -67,6 +70,8 @@ def one(path: str, model: str, steps: int) -> dict:
         from transformers import BertForSequenceClassification  # noqa: F401
     with phase("reading"):
         rows = prepare.rows(recipe_file.load(path, [], {"model.base": model}))
+    if not steps:
+        return found
     with phase("encoding"):
         ready = prepare.prepare(rows)
     with tempfile.TemporaryDirectory() as scratch:
@@ -93,17 +98,27 @@ def measured(given: argparse.Namespace) -> list[dict]:
             )
         if done.returncode:
             sys.exit(f"{size} rows failed:\n{done.stderr[-2000:]}")
-        results.append({"rows": size, **json.loads(done.stdout.strip().splitlines()[-1])})
+        results.append(
+            {"rows": size, "joined": given.joined, **json.loads(done.stdout.strip().splitlines()[-1])}
+        )
         print(results[-1], flush=True)
     return results
 
 
 def table(results: list[dict]) -> str:
     """Seconds of each phase, memory at its end, and what a row adds to the memory."""
-    lines = ["| rows | reading s | encoding s | training s | peak MiB |", "|---|---|---|---|---|"]
+    lines = [
+        "| rows | reading s | encoding s | training s | imports MiB | peak MiB |",
+        "|---|---|---|---|---|---|",
+    ]
     for found in results:
-        seconds = " | ".join(f"{found[phase]['cpu_seconds']:,.1f}" for phase in PHASES)
-        lines.append(f"| {found['rows']:,} | {seconds} | {found['training']['peak_memory_mib']:,.0f} |")
+        seconds = " | ".join(
+            f"{found[phase]['cpu_seconds']:,.1f}" if phase in found else "" for phase in PHASES
+        )
+        peak = max(found[phase]["peak_memory_mib"] for phase in PHASES if phase in found)
+        lines.append(
+            f"| {found['rows']:,} | {seconds} | {found['imports']['peak_memory_mib']:,.0f} | {peak:,.0f} |"
+        )
     return "\n".join(lines)
 
 
@@ -133,6 +148,7 @@ def main() -> None:
     parser.add_argument("--label", default="label")
     parser.add_argument("--sizes", default="1000,10000,100000,1000000")
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--joined", type=int, default=1, help="texts of a row")
     parser.add_argument("--model", default="starter/bert")
     parser.add_argument("--out", default="benchmarks/results/growth.json")
     parser.add_argument("--one", action="store_true", help="only this file, in this process")
@@ -146,7 +162,8 @@ def main() -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     results = measured(given)
     files.write_json(out, {"environment": machine.environment(0), "steps": given.steps, "results": results})
-    plot(results, out.with_suffix(".png"))
+    if given.steps:
+        plot(results, out.with_suffix(".png"))
     print(table(results))
 
 

@@ -15,7 +15,7 @@ from test_report import Elements
 
 from attune import report
 from attune.metrics.scales import SCALES
-from attune.report import answers, scores, wording
+from attune.report import answers, learning, scores, wording
 from attune.report.content import content
 from attune.report.entities import view
 from attune.report.folder import read
@@ -327,3 +327,7 @@ def test_what_few_rows_promise_has_a_range_that_is_not_empty():
     words = {"overall_accuracy": {"value": 0.9, "low": 0.85, "high": 0.95, "n": 9}}
     assert expected._range(words, "overall_accuracy", 0.9, 1.0) == (0.85, 0.95)
     assert expected._range(words, "overall_accuracy", 0.9, 1.0) != (0.9, 0.9)
+
+
+def test_a_small_part_of_a_pass_is_not_told_as_none():
+    assert learning._passes(0.01) == "less than a tenth of a pass" and learning._passes(2.96) == "3.0 passes"

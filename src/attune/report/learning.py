@@ -53,13 +53,15 @@ def evaluated(folder: Folder, metric: str) -> list[tuple[float, float]]:
     return series(scored, metric)
 
 
+def _passes(epochs: float) -> str:
+    return f"{epochs:.1f} passes" if epochs >= 0.1 else "less than a tenth of a pass"
+
+
 def _sentences(folder: Folder, metric: str, best: int | None) -> list[str]:
     if not folder.steps:
         return ["No step was taken."]
     last = folder.steps[-1]
-    sentences = [
-        f"{wording.counted(last['step'], 'step')} ({last.get('epoch', 0):.1f} passes over the rows)."
-    ]
+    sentences = [f"{wording.counted(last['step'], 'step')} ({_passes(last.get('epoch', 0))} over the rows)."]
     if best is not None:
         name = wording.metric_name(metric)
         sentences.append(
