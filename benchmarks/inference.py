@@ -3,10 +3,10 @@
     python benchmarks/inference.py RUN TEXTS.csv --texts 1000 --rounds 3
 
 TEXTS is any file that attune reads; its text column is the run's, else --text. Systems answer the same texts in one
-process, in turn: attune, attune in bfloat16 where the processor has it, `pipeline(batch_size=32)` with the texts as
-they come, and the same with the texts sorted by length beforehand, which few users do. What is made once (imports,
-model, compiled kernels) is not counted. Seconds of the clock, and the processor's seconds of all threads, which other
-work on the machine distorts less.
+process, in turn: attune, attune in bfloat16 and int8 where the processor has them, `pipeline(batch_size=32)` with the
+texts as they come, and the same with the texts sorted by length beforehand, which few users do. What is made once
+(imports, model, compiled kernels) is not counted. Seconds of the clock, and the processor's seconds of all threads,
+which other work on the machine distorts less.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def texts_of(run: str, source: str, column: str, count: int) -> list[str]:
 def systems(run: str) -> dict[str, Answer]:
     """Who answers."""
     predictor = attune.load(run)
-    short = attune.load(run, precision="bfloat16") if machine.bfloat16() else None
+    has = {"bfloat16": machine.bfloat16(), "int8": machine.int8()}
+    short = {name: attune.load(run, precision=name) for name, here in has.items() if here}
     theirs: Any = pipeline("text-classification", model=str(rundir.find(run).model), dtype=torch.float32)
 
     def as_they_come(texts: list[str]) -> list[str]:
@@ -54,14 +56,17 @@ def systems(run: str) -> dict[str, Answer]:
         found = dict(zip(order, as_they_come([texts[place] for place in order]), strict=True))
         return [found[place] for place in range(len(texts))]
 
-    ours = {"attune": lambda texts: [answer.label for answer in predictor.predict(texts)]}
-    if short is not None:
-        ours["attune, bfloat16"] = lambda texts: [answer.label for answer in short.predict(texts)]
+    ours = {"attune": predictor, **{f"attune, {name}": held for name, held in short.items()}}
     return {
-        **ours,
+        **{name: partial(labels, held) for name, held in ours.items()},
         "pipeline": as_they_come,
         "pipeline, sorted": sorted_by_length,
     }
+
+
+def labels(predictor: attune.Predictor, texts: list[str]) -> list[str]:
+    """attune's answers."""
+    return [answer.label for answer in predictor.predict(texts)]
 
 
 def measure(answering: dict[str, Answer], texts: list[str], rounds: int) -> list[dict[str, Any]]:

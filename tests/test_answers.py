@@ -120,12 +120,17 @@ def test_what_is_no_text_is_refused_before_it_reaches_a_tokenizer(given):
 
 @pytest.mark.parametrize(
     ("precision", "able", "words"),
-    [("half", True, "no such"), ("bfloat16", False, "no products in bfloat16")],
+    [
+        ("half", True, "no such"),
+        ("bfloat16", False, "no products in bfloat16"),
+        ("int8", False, "no products in int8"),
+    ],
 )
 def test_a_precision_that_cannot_be_had_is_told(monkeypatch, precision, able, words):
     from attune import machine
     from attune.predictor import open_run
 
     monkeypatch.setattr(machine, "bfloat16", lambda: able)
+    monkeypatch.setattr(machine, "int8", lambda: able)
     with pytest.raises(RecipeError, match=words):
         open_run("no-run", precision=precision)

@@ -34,8 +34,9 @@ MAY_IMPORT = {
     "evaluate": {"metrics", "models", "prepare", "rundir", "training", "trust"},
     "parity": {"errors", "files", "recipe_file", "rundir", "data", "models", "tasks"},
     "predictor": {"errors", "machine", "recipe_file", "rundir", "data", "tasks", "models", "training"},
-    "serve": {"errors", "machine", "data", "metrics", "rundir", "predictor"},
-    "answers": {"errors", "files", "rundir", "data", "predictor"},
+    "rounding": {"data", "metrics", "predictor", "rundir", "training"},
+    "serve": {"errors", "machine", "data", "metrics", "rundir", "predictor", "rounding"},
+    "answers": {"errors", "files", "rundir", "data", "predictor", "rounding"},
     "run": GROUND
     | {"prepare", "description", "metrics", "models", "training", "evaluate", "parity", "report"},
     "forecast": {"errors", "machine", "prepare", "run", "training"},

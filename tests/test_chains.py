@@ -15,7 +15,7 @@ import attune
 from attune import rundir
 from attune.data.table import Table
 from attune.tasks.chains import SCALE, Chain
-from attune.tasks.tagging import _begins as begins
+from attune.tasks.words import begins
 
 TAGS, SIZES = 3, [4, 1, 0, 3]
 BEGINS = torch.tensor([True, False, False, True])

@@ -246,14 +246,16 @@ def test_answers_in_bfloat16_are_near_and_training_is_as_it_was(checkpoints, fam
 
     exact, before = answered(), trained()
     if family == "albert":  # its activation is another one
-        assert not backbone.in_bfloat16()
+        assert not backbone.answer_in("bfloat16")
         return
-    assert backbone.in_bfloat16()
+    assert backbone.answer_in("bfloat16")
     near = answered()
     assert not torch.equal(near, exact)
     torch.testing.assert_close(near, exact, atol=5e-2, rtol=5e-2)
     assert torch.equal(trained(), before)
-    assert not load.backbone(checkpoints("gpt2"), "classification", ["a", "b"], seed=3).in_bfloat16()
+    assert backbone.answer_in("float32")
+    assert torch.equal(answered(), exact)
+    assert not load.backbone(checkpoints("gpt2"), "classification", ["a", "b"], seed=3).answer_in("bfloat16")
 
 
 @pytest.mark.parametrize("rows", [1, 33, 70])

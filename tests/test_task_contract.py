@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -85,6 +85,10 @@ def same(found, expected):
     if isinstance(expected, list | tuple):
         return len(found) == len(expected) and all(map(same, found, expected))
     return found == (pytest.approx(expected, abs=1e-4) if isinstance(expected, float) else expected)
+
+
+def as_lists(gold):
+    return gold.tolist() if isinstance(gold, np.ndarray) else gold
 
 
 def _gradients(case, tokens):
@@ -205,10 +209,14 @@ def test_every_metric_has_an_interval_and_every_row_a_record(case):
         assert bound.low <= bound.value <= bound.high or np.isnan(bound.value)
     gap = case.task.compared(case.gold, found, found, metric=case.task.main_metric, seed=1)
     assert gap.difference == 0
+    kept = []
     for row in range(len(case.table)):
         record = case.task.record(found[row], case.table.row(row), case.gold[row])
         assert {"text", "label", "predicted"} <= record.keys()
-        json.dumps(record)
+        kept.append(json.loads(json.dumps(record)))
+    labels = [case.task.truth(record) for record in kept]
+    again = replace(case.table, cells={**case.table.cells, "label": labels})
+    assert same(as_lists(case.task.gold(again)), as_lists(case.gold))
     json.dumps(case.task.details(case.gold, found))
     json.dumps(case.task.counts(case.gold))
 

@@ -70,7 +70,7 @@ def load(run: str | Path, *, precision: str = "float32", device: str = "auto") -
 
     Args:
         run: its folder or name; `last` is the newest one.
-        precision: float32, or bfloat16 where the processor or the GPU has it.
+        precision: float32, or bfloat16 or int8 where the processor has it (a GPU: bfloat16).
         device: cpu, cuda or mps; auto: the CPU.
     """
     from attune.predictor import open_run

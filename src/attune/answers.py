@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from attune import files, rundir
+from attune import files, rounding, rundir
 from attune.data import inputs, read
 from attune.data.columns import Roles
 from attune.errors import DataError, Problem, RecipeError
@@ -34,6 +35,7 @@ def write(
     encoding: str = "auto",
     precision: str = "float32",
     device: str = "auto",
+    say: Callable[[str], None] = lambda told: None,
 ) -> None:
     """Answers the rows of a file, or of standard input (`-`), into a file or as JSON lines to standard output.
 
@@ -43,8 +45,9 @@ def write(
         columns: by role, where the file calls them otherwise than the run's training file did.
         out: the file to write.
         encoding: of the source, where it is neither UTF-8 nor UTF-16.
-        precision: float32, or bfloat16 (`open_run`).
+        precision: float32, bfloat16 or int8 (`open_run`).
         device: cpu, cuda, mps or auto (`open_run`).
+        say: takes what is to be known beside the answers.
 
     Raises:
         RecipeError: for an output of unknown kind.
@@ -52,7 +55,7 @@ def write(
     """
     if out:
         _check_out(out)
-    opened = partial(open_run, name, precision=precision, device=device)
+    opened = partial(_opened, name, precision, device, say)
     rows = _piped(name, opened) if source == "-" else _of_file(name, source, columns or {}, encoding, opened)
     if not out:
         for given, answer in rows:
@@ -60,13 +63,24 @@ def write(
             sys.stdout.flush()
         return
     path, kind = Path(out), Path(out).suffix.lower()
-    half = path.with_name(f"{path.name}.partial")
+    half, numbers = path.with_name(f"{path.name}.partial"), count()
+    rows = (row for row, _ in zip(rows, numbers, strict=False))
     try:
         with files.disk_errors(path):
             {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[kind](half, rows)
             half.replace(path)
+        written = next(numbers)
+        say(f"{written:,} {'row' if written == 1 else 'rows'} answered: {out}")
     finally:
         half.unlink(missing_ok=True)
+
+
+def _opened(name: str, precision: str, device: str, say: Callable[[str], None]) -> Predictor:
+    """The predictor; of a lower precision it is said what it costs."""
+    predictor = open_run(name, precision=precision, device=device)
+    if told := rounding.told(predictor, rundir.find(name), precision):
+        say(told)
+    return predictor
 
 
 def _check_out(out: str) -> None:

@@ -205,11 +205,11 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Label new texts with a finished run."""
-    with _spoken(quiet=True, as_json=False):
+    with _spoken(quiet=False, as_json=False) as screen:
         from attune import answers
 
         how = {"encoding": encoding, "precision": precision, "device": device}
-        answers.write(name, source, columns={"text": text, "pair": pair}, out=out, **how)
+        answers.write(name, source, columns={"text": text, "pair": pair}, out=out, say=screen.say, **how)
 
 
 @app.command()

@@ -137,11 +137,20 @@ def _quotas() -> Iterator[int]:
 
 def bfloat16() -> bool:
     """Whether the processor multiplies in bfloat16 itself (AVX-512 BF16, AMX); else that would be slower."""
+    return _has("avx512_bf16", "amx_bf16")
+
+
+def int8() -> bool:
+    """Whether the processor multiplies in int8 itself (VNNI, AMX); else that would be slower, and saturate."""
+    return _has("avx512_vnni", "avx_vnni", "amx_int8")
+
+
+def _has(*instructions: str) -> bool:
+    """Whether the processor has one of these, as Linux names them."""
     try:
-        words = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+        return not set(instructions).isdisjoint(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     except OSError:
         return False
-    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(words)
 
 
 def keep_few_products() -> None:

@@ -31,7 +31,7 @@ Encoding = Annotated[str, typer.Option(help="Of a file that is not UTF-8, such a
 Precision = Annotated[
     str,
     typer.Option(
-        help="float32; bfloat16: faster where the processor or the GPU has it, a little less exact."
+        help="float32; bfloat16 or int8: faster where the processor has it, a little less exact, which is measured."
     ),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps; auto: the CPU.")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -17,6 +17,12 @@ from attune.models import load, tokens
 from attune.models.backbone import Backbone
 from attune.models.place import Place, best
 
+# what answers may be computed in, and whether this processor multiplies in it
+PRECISIONS: dict[str, Callable[[], bool] | None] = {
+    "float32": None,
+    "bfloat16": lambda: machine.bfloat16(),
+    "int8": lambda: machine.int8(),
+}
 CHUNK = 1024  # rows answered at once: sorted by length within, so that no sequence waits for a longer one
 # a text; a text and its second one; the words of a text to tag; the cells of a row by role
 Input = str | Sequence[str] | Mapping[str, Any]
@@ -70,27 +76,34 @@ class Predictor:
         return "{" + ", ".join(f'"{name}": "..."' for name in self.names.values()) + "}"
 
 
+def _check(precision: str, device: str) -> None:
+    """Raises for a precision that cannot be had there, whatever the model."""
+    if precision not in PRECISIONS:
+        raise RecipeError(Problem("--precision", "no such precision", repr(precision), ", ".join(PRECISIONS)))
+    has = PRECISIONS[precision]
+    if has is not None and device == "cpu" and not (has() and machine.kernels() == "on"):
+        what = f"this processor has no products in {precision}, or the compiled kernels are off"
+        raise RecipeError(Problem("--precision", what, machine.cpu(), "Leave it out"))
+    if precision == "int8" and device != "cpu":
+        raise RecipeError(Problem("--precision", "int8 is for CPUs", device, "Take bfloat16"))
+
+
 def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> Predictor:
     """The predictor of a finished run; `last` is the newest one.
 
     Args:
         name: of the run.
-        precision: float32, or bfloat16 for the matrix products: faster where the processor has them, and a few
-            answers in a thousand change.
+        precision: float32, or bfloat16 or int8 for the matrix products: faster where the processor has them, and a
+            few answers in a thousand change (`rounding.cost` measures it); int8 on CPUs alone.
         device: cpu, cuda or mps; auto: the CPU.
 
     Raises:
-        RecipeError: for a run that is not finished, and for bfloat16 where that cannot be.
+        RecipeError: for a run that is not finished, and for a precision that cannot be had.
         MachineError: for a device that is not here.
     """
-    if precision not in ("float32", "bfloat16"):
-        raise RecipeError(Problem("--precision", "no such precision", repr(precision), "float32, bfloat16"))
     device, _ = best(device, precision)
+    _check(precision, device)
     where = Place.of(device, precision if device != "cpu" else "float32")
-    short = precision == "bfloat16" and device == "cpu"
-    if short and not (machine.bfloat16() and machine.kernels() == "on"):
-        what = "this processor has no products in bfloat16, or the compiled kernels are off"
-        raise RecipeError(Problem("--precision", what, machine.cpu(), "Leave it out"))
     run = rundir.find(name)
     if run.read("run.json")["status"] != "finished" or not run.model.is_dir():
         fix = f"Let it finish: {command(f'resume {name}')}"
@@ -106,8 +119,8 @@ def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> 
         what, fix = "the run's files are not whole any more", "Copy the run folder again, or train anew"
         raise RecipeError(Problem(name, what, f"{type(error).__name__}: {error}"[:120], fix)) from error
     model.move(where)
-    if short and not model.in_bfloat16():
-        what = "answers in bfloat16 are for BERT's kin"
+    if device == "cpu" and not model.answer_in(precision):
+        what = f"answers in {precision} are for BERT's kin with the exact GELU"
         raise RecipeError(Problem("--precision", what, model.model.config.model_type, "Leave it out"))
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
     return Predictor(task, model, encoder, run.read("data.json")["roles"])

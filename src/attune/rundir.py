@@ -79,6 +79,13 @@ class RunDir:
         with files.whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
+    def lines(self, name: str) -> Iterator[str]:
+        """The lines of a JSON-lines file of the run; none where it is not there."""
+        path = self.path / name
+        if path.is_file():
+            with path.open(encoding="utf-8") as file:
+                yield from file
+
     def append_event(self, event: dict[str, Any]) -> None:
         """Adds a line to events.jsonl."""
         path = self.path / "events.jsonl"

@@ -63,9 +63,9 @@ class Backbone(ABC):
         inside = (layer for part in self.head().values() for layer in part.modules())
         return [layer for layer in inside if isinstance(layer, nn.Linear) and layer.out_features == labels]
 
-    def in_bfloat16(self) -> bool:
-        """Takes the products of answers in bfloat16 from now on; whether that can be."""
-        return False
+    def answer_in(self, precision: str) -> bool:
+        """Takes the products of answers on a CPU in float32, bfloat16 or int8 from now on; whether that can be."""
+        return precision == "float32"
 
     @property
     def halves(self) -> bool:

@@ -21,6 +21,8 @@ from attune.models.kernels import plain, regions
 from attune.models.kernels.draws import Draw
 from attune.models.plans import Plan
 
+EXACT = (None,) * 6  # the layers' own matrices
+
 
 @cache
 def compiled() -> ModuleType | None:
@@ -72,18 +74,27 @@ class Block:
     dropouts: tuple[nn.Dropout, nn.Dropout, nn.Dropout]  # on the attention weights, after `out`, after `down`
     half: bool = False  # whether training takes its products in bfloat16
     regional: bool = False  # whether torch compiles what stands between its products, off the CPU
-    shorts: tuple[Tensor | None, ...] = (None,) * 6  # the matrices in bfloat16, to answer with, by `_linears`
+    shorts: tuple[Any, ...] = EXACT  # the matrices to answer with, by `_linears`: in bfloat16 or int8
 
     @property
     def halves(self) -> bool:
         """Whether training can take its products in bfloat16; what LoRA adds, and adds to, stays float32."""
         return self._is_gelu() and all(part.bias is not None for part in self._linears())
 
-    def in_bfloat16(self) -> Block | None:
-        """The same layer, whose answers take their products in bfloat16; None where they are not on the kernels."""
+    def answering_in(self, precision: str) -> Block | None:
+        """The same layer, whose answers take their products in float32, bfloat16 or int8.
+
+        None where answers are not on the compiled kernels.
+        """
+        if precision == "float32":
+            return replace(self, shorts=EXACT)
         if not (self._is_gelu() and all(type(part) is nn.Linear for part in self._linears())):
             return None
-        return replace(self, shorts=tuple(part.weight.detach().bfloat16() for part in self._linears()))
+        if precision == "bfloat16":
+            return replace(self, shorts=tuple(part.weight.detach().bfloat16() for part in self._linears()))
+        from attune.models.kernels import integers
+
+        return replace(self, shorts=tuple(map(integers.Product.of, self._linears())))
 
     def __call__(self, states: Tensor, plan: Plan) -> Tensor:
         """The layer's result [T, H] at every position of `states` [T, H]."""
@@ -101,7 +112,8 @@ class Block:
         if self._fits(states):
             plain_products = all(type(part) is nn.Linear for part in self._linears())
             if plain_products and not torch.is_grad_enabled() and not any(draw.p for draw in draws):
-                return self._answered(asked, states, plan)
+                exact = self.shorts[0] is None or isinstance(self.shorts[0], Tensor)
+                return (self._answered if exact else self._answered_in_int8)(asked, states, plan)
             return self._fused(compiled(), asked, states, plan, draws)
         on_weights, on_out, on_down = draws
         q, k, v = (
@@ -147,6 +159,16 @@ class Block:
         asked = inference.add_norm(mixed, self.out.bias, asked, self.attention_norm)
         fed = inference.feed_forward(asked, self.up, self.down, (wide[0], wide[1]))
         return inference.add_norm(fed, self.down.bias, asked, self.norm)
+
+    def _answered_in_int8(self, asked: Tensor, states: Tensor, plan: Plan) -> Tensor:
+        from attune.models.kernels import inference, integers
+
+        query, key, value, out, up, down = self.shorts
+        seen = integers.Short.of(states)
+        own = seen if asked is states else integers.Short.of(asked)
+        mixed = inference.attention(query(own), key(seen), value(seen), plan, self.width)
+        asked = integers.add_norm(integers.Short.of(mixed), out, asked, self.attention_norm)
+        return integers.feed_forward(asked, up, down, self.norm)
 
     def _fits(self, states: Tensor) -> bool:
         """True where the compiled kernels do what the modules would: in float32 on a CPU, training or answering.

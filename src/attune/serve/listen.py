@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from attune import rundir
+from attune import rounding, rundir
 from attune.errors import MachineError, Problem
 from attune.predictor import open_run
 from attune.serve.app import made
@@ -30,7 +30,7 @@ def serve(
         name: of the run.
         host: the address that is listened to; 127.0.0.1 is this machine alone.
         port: 0 takes a free one.
-        precision: float32 or bfloat16 (`predictor.open_run`).
+        precision: float32, bfloat16 or int8 (`predictor.open_run`).
         device: cpu, cuda, mps or auto.
         say: takes the sentences for whoever started it.
 
@@ -41,6 +41,8 @@ def serve(
     with listening:
         run = rundir.find(name)
         predictor = open_run(name, precision=precision, device=device)
+        if told := rounding.told(predictor, run, precision):
+            say(told)
         predictor.predict([dict.fromkeys(predictor.names, "a")])  # kernels are there before someone waits
         ours = alone(host)
         application = made(predictor, run, [*NAMES, host] if ours else ["*"])

@@ -15,7 +15,7 @@ N rows, F features, U units of a batch, C classes, K statistics.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -180,3 +180,7 @@ class Task(ABC, Generic[O]):
         answer = asdict(self.answer(prediction, row))
         inputs = {name: cell for name, cell in row.items() if name != "label"}
         return {**inputs, "label": self.told(gold, row), "predicted": answer.pop("label"), **answer}
+
+    def truth(self, record: Mapping[str, Any]) -> Any:
+        """The cell of the `label` column that a row of `predictions/*.jsonl` was made of."""
+        return record["label"]

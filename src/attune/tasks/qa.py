@@ -7,7 +7,7 @@ than "no answer" an answer must be is decided on the validation rows (Rajpurkar 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,7 +187,12 @@ class QA(base.Task[Options]):
     def record(self, prediction: Found, row: dict[str, Any], gold: Any) -> dict[str, Any]:
         """The row of `predictions/*.jsonl`, with the place of the first true answer."""
         start = {"true_start": int(gold[0]["start"])} if gold else {}
-        return {**super().record(prediction, row, gold), **start}
+        return {**super().record(prediction, row, gold), **start, "true": [dict(answer) for answer in gold]}
+
+    def truth(self, record: Mapping[str, Any]) -> Any:
+        """All true answers; of runs before these were stored, the first one."""
+        first = [{"text": record["label"], "start": record["true_start"]}] if "true_start" in record else []
+        return record.get("true", first)
 
     def certain(self, gold: Sequence[Any]) -> list[Found]:
         """The first of these answers of each row, and nothing else."""

@@ -1,16 +1,16 @@
 """Tagging of words: named entities, parts of speech, slots, chunks.
 
-The head answers at the first piece of each word. Entities are tagged in the scheme IOB2 (`B-PER`, `I-PER`,
-`O`); an answer that breaks it is repaired by taking the most probable sequence that does not (Viterbi over the
-allowed steps). Characters of an entity always slice to its text. With `crf` a chain over the tags is learned
-beside the head; the stored model gives the head's logits, and task.json the chain.
+The head answers at the first piece of each word. Entities are tagged in the scheme IOB2 (`B-PER`, `I-PER`, `O`); an
+answer that breaks it is repaired by taking the most probable sequence that does not (Viterbi over the allowed steps).
+Characters of an entity always slice to its text. With `crf` a chain over the tags is learned beside the head; the
+stored model gives the head's logits, and task.json the chain.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +27,19 @@ from attune.models.tokens import Encoded, TextEncoder, collected
 from attune.tasks import base
 from attune.tasks.chains import Chain
 from attune.tasks.features import Batch, Features
-from attune.tasks.words import allowed, best_path, entities, first_pieces, joined, weights
+from attune.tasks.words import (
+    OUTSIDE,
+    allowed,
+    are_entities,
+    begins,
+    best_path,
+    entities,
+    first_pieces,
+    joined,
+    tagged,
+    weights,
+)
 
-OUTSIDE = "O"
 CHAIN = "attune_chain"  # the name of the chain among the model's modules while it is trained
 
 
@@ -63,7 +73,7 @@ class Tagging(base.Task[Options]):
     @property
     def entities(self) -> bool:
         """Whether the tags mark entities."""
-        return _are_entities(self.labels)
+        return are_entities(self.labels)
 
     @property
     def main_metric(self) -> str:  # type: ignore[override]
@@ -80,7 +90,7 @@ class Tagging(base.Task[Options]):
     def learn(self, rows: Table) -> None:
         """Takes every tag of the rows; an entity that only ever begins gets its inside tag too."""
         names = {tag for row in rows.column("label") for tag in row}
-        if _are_entities(names):
+        if are_entities(names):
             names |= {f"I-{name[2:]}" for name in names if name.startswith("B-")} | {OUTSIDE}
         self.labels = tuple(sorted(names, key=lambda name: (name != OUTSIDE, name[2:], name)))
         self.chain = Chain(len(self.labels)) if self.options.crf else None
@@ -156,8 +166,8 @@ class Tagging(base.Task[Options]):
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """The weighted sum of the cross entropies; tags that train does not have weigh nothing."""
         if self.chain is not None:
-            begins = _begins(batch).to(logits.device)
-            each = self.chain.losses(logits, batch.targets, batch.asked, begins)
+            starting = begins(batch).to(logits.device)
+            each = self.chain.losses(logits, batch.targets, batch.asked, starting)
             return (each * means(batch.weights[:, None], batch.asked)[:, 0]).sum()
         each = functional.cross_entropy(logits, batch.targets.clamp(min=0), reduction="none")
         return (each * batch.weights).sum()
@@ -165,7 +175,7 @@ class Tagging(base.Task[Options]):
     def predict(self, logits: Tensor, batch: Batch) -> list[Any]:
         """The probabilities [n, C] of each feature's words."""
         if self.chain is not None:
-            return [held.numpy() for held in self.chain.marginals(logits, batch.asked, _begins(batch))]
+            return [held.numpy() for held in self.chain.marginals(logits, batch.asked, begins(batch))]
         probabilities = logits.double().softmax(dim=-1).numpy()
         return np.split(probabilities, np.cumsum(batch.asked)[:-1])
 
@@ -201,6 +211,10 @@ class Tagging(base.Task[Options]):
     def told(self, gold: Sequence[str], row: dict[str, Any]) -> list[Any]:
         """The true entities, or the true tags."""
         return self._read(list(gold), row, None)
+
+    def truth(self, record: Mapping[str, Any]) -> list[str]:
+        """The tags of the words."""
+        return tagged(record["label"], record["words"]) if self.entities else record["label"]
 
     def _read(self, told: list[str], row: dict[str, Any], sure: np.ndarray | None) -> list[Any]:
         if not self.entities:
@@ -280,18 +294,3 @@ class Tagging(base.Task[Options]):
             "words": [joined(words) for words, _ in rows],
             "label": [tags for _, tags in rows],
         }
-
-
-def _are_entities(names: Iterable[str]) -> bool:
-    """Whether these tags mark entities in IOB2, and nothing else."""
-    names = set(names)
-    marked = all(name == OUTSIDE or name.startswith(("B-", "I-")) for name in names)
-    return marked and any(name.startswith("B-") for name in names)
-
-
-def _begins(batch: Batch) -> Tensor:
-    """[B] whether a feature's first word is the first one of its row."""
-    where, _ = batch.source.private
-    offsets = batch.source.wanted_offsets
-    firsts = [int(offsets[f]) if offsets[f] < offsets[f + 1] else -1 for f in batch.features]
-    return torch.tensor([first >= 0 and int(where[first, 1]) == 0 for first in firsts])

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from attune.data.problems import listed, shown
 from attune.data.table import Table
 from attune.errors import DataError, Problem
+from attune.tasks.features import Batch
+
+OUTSIDE = "O"
+
+
+def are_entities(names: Iterable[str]) -> bool:
+    """Whether these tags mark entities in IOB2, and nothing else."""
+    names = set(names)
+    marked = all(name == OUTSIDE or name.startswith(("B-", "I-")) for name in names)
+    return marked and any(name.startswith("B-") for name in names)
+
+
+def tagged(entities: Iterable[Mapping[str, Any]], words: Sequence[Sequence[int]]) -> list[str]:
+    """The tags (IOB2) of words from the entities as answers tell them; words are their first and last characters."""
+    tags = [OUTSIDE] * len(words)
+    for entity in entities:
+        inside = [n for n, (begin, _) in enumerate(words) if entity["start"] <= begin < entity["end"]]
+        for n in inside:
+            tags[n] = f"{'B' if n == inside[0] else 'I'}-{entity['type']}"
+    return tags
 
 
 def entities(rows: Table) -> list[list[str]]:
@@ -22,7 +45,7 @@ def entities(rows: Table) -> list[list[str]]:
         (row, tag)
         for row, tags in enumerate(made)
         for tag in tags
-        if tag != "O" and tag[:2] not in ("B-", "I-")
+        if tag != OUTSIDE and tag[:2] not in ("B-", "I-")
     ]
     what, fix = "no tag of entities, which train has", "Write O, B-TYPE or I-TYPE, as in train."
     if problems := [Problem(rows.place(row), what, shown(tag), fix) for row, tag in strange]:
@@ -96,3 +119,11 @@ def weights(where: np.ndarray, sizes: Sequence[int], *, known: np.ndarray | None
     flat = starts[where[:, 0]] + where[:, 1]
     shares = 1.0 / np.maximum(np.bincount(flat, minlength=int(starts[-1])), 1)[flat]
     return np.asarray(shares if known is None else shares * known)
+
+
+def begins(batch: Batch) -> Tensor:
+    """[B] whether a feature's first word is the first one of its row."""
+    where, _ = batch.source.private
+    offsets = batch.source.wanted_offsets
+    firsts = [int(offsets[f]) if offsets[f] < offsets[f + 1] else -1 for f in batch.features]
+    return torch.tensor([first >= 0 and int(where[first, 1]) == 0 for first in firsts])

@@ -44,9 +44,9 @@ class Bert(Layered):
             machine.keep_few_products()
         self.layers = [replace(layer, half=half, regional=place.regional) for layer in self.layers]
 
-    def in_bfloat16(self) -> bool:
-        """Takes the products of answers in bfloat16 from now on; whether that can be."""
-        made = {id(layer): layer.in_bfloat16() for layer in self.layers}
+    def answer_in(self, precision: str) -> bool:
+        """Takes the products of answers in float32, bfloat16 or int8 from now on; whether that can be."""
+        made = {id(layer): layer.answering_in(precision) for layer in self.layers}
         if None in made.values():
             return False
         machine.keep_few_products()

@@ -1,0 +1,186 @@
+"""Answers whose products are taken in int8: the kernels, the layers of BERT's kin, and what it is said to cost."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import attune
+from attune import answers, machine, predictor, rounding, rundir
+from attune.models import load
+from attune.models.kernels import integers
+from attune.models.stream import Stream
+
+LIKE_BERT = ("bert", "roberta", "distilbert", "electra")
+
+
+def exactly(a, b):
+    """The product that oneDNN takes where the processor has VNNI."""
+    return (a.double() @ b.double()).to(torch.int32)
+
+
+@pytest.fixture
+def vnni(monkeypatch):
+    """A processor that multiplies in int8, be it here or not."""
+    if not machine.int8():
+        monkeypatch.setattr(integers, "multiply", exactly)
+    monkeypatch.setattr(machine, "int8", lambda: True)
+
+
+def standing_for(short):
+    return short.numbers.double() * short.scales.double()[:, None]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 70), st.floats(-30, 30), st.integers(0, 99))
+def test_int8_numbers_are_within_half_a_step_of_what_they_stand_for(rows, width, size, seed):
+    x = torch.randn(rows, width, generator=torch.Generator().manual_seed(seed)) * 10.0**size
+    short = integers.Short.of(x)
+    assert (short.numbers.abs().amax(1) == 127).all()  # the largest of a row is met
+    apart = (standing_for(short) - x.double()).abs()
+    assert (apart <= short.scales.double()[:, None] * 0.5001).all()
+
+
+def test_a_row_of_zeros_stays_one_and_what_is_no_number_is_not_hidden():
+    x = torch.tensor([[0.0, 0.0], [1.0, float("nan")], [float("inf"), 1.0], [1.0, -2.0]])
+    short = integers.Short.of(x)
+    assert short.numbers[0].tolist() == [0, 0]
+    assert not torch.isfinite(short.scales[1:3]).any()
+    assert short.numbers[3].tolist() == [64, -127]
+    assert torch.isfinite(short.scales[3])
+
+
+@pytest.mark.skipif(not machine.int8(), reason="this processor has no VNNI")
+def test_sums_of_the_largest_products_do_not_saturate():
+    a, b = torch.full((9, 3072), 127, dtype=torch.int8), torch.full((5, 3072), -127, dtype=torch.int8)
+    a[::2] = -127
+    assert torch.equal(integers.multiply(a, b.t()), exactly(a, b.t()))
+
+
+@pytest.mark.parametrize("rows", [1, 33, 70])
+def test_the_parts_are_those_of_torch_on_the_rounded_factors(vnni, rows, monkeypatch):
+    monkeypatch.setattr(integers, "ROWS", 32)
+    torch.manual_seed(rows)
+    up, down, norm = torch.nn.Linear(24, 40), torch.nn.Linear(40, 24), torch.nn.LayerNorm(24, eps=1e-12)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    x = torch.randn(rows, 24)
+    with torch.inference_mode():
+        wide, narrow = integers.Product.of(up), integers.Product.of(down)
+        states = integers.Short.of(x)
+        made = wide(states)
+        expected = standing_for(states) @ standing_for(wide.matrix).t() + up.bias
+        torch.testing.assert_close(made.double(), expected.double(), atol=1e-5, rtol=1e-5)
+        active = integers.Short.of(torch.nn.functional.gelu(made))
+        expected = standing_for(active) @ standing_for(narrow.matrix).t() + down.bias
+        normed = norm.double()((expected + x).double())
+        near = integers.feed_forward(x, wide, narrow, norm.float())
+    # a number that lies between two steps may go either way
+    torch.testing.assert_close(near.double(), normed, atol=0.03, rtol=0.03)
+    assert (near - normed).abs().mean() < 1e-3
+
+
+@pytest.mark.parametrize("family", LIKE_BERT)
+def test_answers_in_int8_are_near_and_training_is_as_it_was(vnni, checkpoints, family):
+    backbone = load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3)
+    stream = Stream.of([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)])
+
+    def answered():
+        backbone.model.eval()
+        with torch.inference_mode():
+            return backbone.hidden(stream, torch.arange(30)), backbone.classify(stream)
+
+    def trained():
+        backbone.model.train()
+        torch.manual_seed(4)
+        return backbone.classify(stream).detach()
+
+    exact, before = answered(), trained()
+    assert backbone.answer_in("int8")
+    near = answered()
+    assert not torch.equal(near[0], exact[0])
+    for one, other in zip(near, exact, strict=True):
+        torch.testing.assert_close(one, other, atol=0.1, rtol=0.1)
+    assert torch.equal(trained(), before)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3 - min(threads, 2))
+    again = answered()
+    torch.set_num_threads(threads)
+    assert torch.equal(again[0], near[0])
+    assert backbone.answer_in("float32")
+    assert torch.equal(answered()[0], exact[0])
+
+
+@pytest.mark.parametrize("family", ["albert", "gpt2"])
+def test_other_layers_say_that_they_do_not_answer_in_int8(vnni, checkpoints, family):
+    assert not load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3).answer_in("int8")
+
+
+@pytest.fixture(scope="module")
+def finished(checkpoints, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("int8")
+    quick = ("train.epochs=8", "train.batch=16", "train.lr=3e-3")
+    run = attune.train(
+        tiny.reviews(folder / "reviews.csv", 160), *quick, out=folder / "run", model=checkpoints("bert")
+    )
+    return rundir.RunDir(run.path)
+
+
+def test_what_int8_costs_is_measured_once_on_the_test_rows_and_said(vnni, finished, tmp_path, monkeypatch):
+    file = tmp_path / "new.csv"
+    file.write_text("review\nthe kettle is good\nthe kettle is bad\n", encoding="utf-8")
+    said = []
+    for name in ("a.csv", "b.csv"):
+        out = str(tmp_path / name)
+        answers.write(str(finished.path), str(file), out=out, precision="int8", say=said.append)
+        monkeypatch.setattr(rounding, "_measured", None)  # the second time it is read
+    assert said[0] == said[2]
+    assert said[0].startswith("int8: beside float32 on ")
+    assert "macro-F1 0.0 points [" in said[0]
+    assert said[1] == f"2 rows answered: {tmp_path / 'a.csv'}"
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    held = finished.read("rounding_int8.json")
+    rows = len(list(finished.lines("predictions/test.jsonl")))
+    assert held["rows"] == rows
+    assert {gap["metric"] for gap in held["differences"]} == {"f1_macro", "accuracy"}
+    assert held["changed"] <= rows
+
+
+def test_what_int8_costs_is_what_its_answers_say(vnni, finished, monkeypatch):
+    monkeypatch.setattr(
+        integers, "multiply", lambda a, b: 1000 * exactly(a.roll(1, 1), b)
+    )  # breaks the model
+    (finished.path / "rounding_int8.json").unlink(missing_ok=True)
+    ours = predictor.open_run(str(finished.path), precision="int8")
+    cost = rounding.cost(ours, finished, "int8")
+    (finished.path / "rounding_int8.json").unlink()
+    rows = [json.loads(line) for line in finished.lines("predictions/test.jsonl")]
+    told = [answer.label for answer in ours.predict([row["text"] for row in rows])]
+    exact = [row["predicted"] for row in rows]
+    assert cost.changed == sum(a != b for a, b in zip(told, exact, strict=True)) > 0
+    right, before = (
+        np.mean([a == row["label"] for a, row in zip(of, rows, strict=True)]) for of in (told, exact)
+    )
+    (accuracy,) = (gap["difference"] for gap in cost.differences if gap["metric"] == "accuracy")
+    assert accuracy == pytest.approx(right - before)
+    assert accuracy < 0
+
+
+def test_no_more_rows_are_drawn_than_two_precisions_take_in_some_seconds(finished, monkeypatch):
+    task = predictor.open_run(str(finished.path)).task
+    monkeypatch.setattr(rounding, "CHARACTERS", 300)
+    few = rounding._drawn(finished, task)
+    assert 1 <= len(few) < 30
+    assert sum(map(len, few.column("text"))) <= 300 or len(few) == 1
+    assert list(rounding._drawn(finished, task).column("text")) == list(few.column("text"))
+
+
+def test_int8_on_a_gpu_is_refused():
+    with pytest.raises(attune.errors.RecipeError, match="int8 is for CPUs"):
+        predictor._check("int8", "cuda")
