@@ -56,10 +56,10 @@ class _PlainNorm:
 
 class _PlainFeedForward:
     @staticmethod
-    def apply(x, up, bias, down, half):
+    def apply(x, up, bias, down, tanh, half):
         """What fused.FeedForward gives."""
-        linear = torch.nn.functional.linear
-        return linear(torch.nn.functional.gelu(linear(x, up, bias)), down)
+        linear, curve = torch.nn.functional.linear, "tanh" if tanh else "none"
+        return linear(torch.nn.functional.gelu(linear(x, up, bias), approximate=curve), down)
 
 
 def _rows_off(learner: update.Learner) -> contextlib.AbstractContextManager:

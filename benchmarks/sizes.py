@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SIZES = ("bert-base", "xlm-roberta-base", "gpt2-small", "t5-small")
+SIZES = ("bert-base", "xlm-roberta-base", "albert-base", "gpt2-small", "t5-small")
 
 
 def written(name: str, folder: Path) -> str:
@@ -39,6 +39,15 @@ def _config(name: str, tokenizer):
     if name == "xlm-roberta-base":
         sizes = {"vocab_size": 250_002, "max_position_embeddings": 514, "type_vocab_size": 1}
         return "XLMRobertaForSequenceClassification", t.XLMRobertaConfig(**sizes, **special)
+    if name == "albert-base":
+        sizes = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}
+        dropped = {
+            "hidden_dropout_prob": 0.1,
+            "attention_probs_dropout_prob": 0.1,
+        }  # as its first version had
+        return "AlbertForSequenceClassification", t.AlbertConfig(
+            vocab_size=words, **sizes, **dropped, **special
+        )
     if name == "gpt2-small":
         config = t.GPT2Config(vocab_size=words, n_layer=6, n_embd=384, n_head=6, bos_token_id=1, **special)
         return "GPT2ForSequenceClassification", config

@@ -17,7 +17,7 @@ from attune.models import load
 from attune.models.kernels import integers
 from attune.models.stream import Stream
 
-LIKE_BERT = ("bert", "roberta", "distilbert", "electra")
+LIKE_BERT = ("bert", "roberta", "albert", "distilbert", "electra")
 
 
 def exactly(a, b):
@@ -63,8 +63,9 @@ def test_sums_of_the_largest_products_do_not_saturate():
     assert torch.equal(integers.multiply(a, b.t()), exactly(a, b.t()))
 
 
+@pytest.mark.parametrize("tanh", [False, True])
 @pytest.mark.parametrize("rows", [1, 33, 70])
-def test_the_parts_are_those_of_torch_on_the_rounded_factors(vnni, rows, monkeypatch):
+def test_the_parts_are_those_of_torch_on_the_rounded_factors(vnni, rows, tanh, monkeypatch):
     monkeypatch.setattr(integers, "ROWS", 32)
     torch.manual_seed(rows)
     up, down, norm = torch.nn.Linear(24, 40), torch.nn.Linear(40, 24), torch.nn.LayerNorm(24, eps=1e-12)
@@ -77,10 +78,10 @@ def test_the_parts_are_those_of_torch_on_the_rounded_factors(vnni, rows, monkeyp
         made = wide(states)
         expected = standing_for(states) @ standing_for(wide.matrix).t() + up.bias
         torch.testing.assert_close(made.double(), expected.double(), atol=1e-5, rtol=1e-5)
-        active = integers.Short.of(torch.nn.functional.gelu(made))
+        active = integers.Short.of(torch.nn.functional.gelu(made, approximate="tanh" if tanh else "none"))
         expected = standing_for(active) @ standing_for(narrow.matrix).t() + down.bias
         normed = norm.double()((expected + x).double())
-        near = integers.feed_forward(x, wide, narrow, norm.float())
+        near = integers.feed_forward(x, wide, narrow, norm.float(), tanh=tanh)
     # a number that lies between two steps may go either way
     torch.testing.assert_close(near.double(), normed, atol=0.03, rtol=0.03)
     assert (near - normed).abs().mean() < 1e-3
@@ -117,7 +118,7 @@ def test_answers_in_int8_are_near_and_training_is_as_it_was(vnni, checkpoints, f
     assert torch.equal(answered()[0], exact[0])
 
 
-@pytest.mark.parametrize("family", ["albert", "gpt2"])
+@pytest.mark.parametrize("family", ["gpt2", "t5"])
 def test_other_layers_say_that_they_do_not_answer_in_int8(vnni, checkpoints, family):
     assert not load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3).answer_in("int8")
 

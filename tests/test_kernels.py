@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from attune.models import block, load
+from attune.models.curves import gelu_of
 from attune.models.kernels import draws, fused, inference, plain, rowwise, scalars, threads
 from attune.models.kernels.draws import Draw
 from attune.models.place import Place
@@ -80,19 +81,24 @@ def test_add_norm_and_its_gradients_are_those_of_torch_in_double_precision(rows,
     _compare(found, ours, expected, reference)
 
 
+CURVES = {False: "none", True: "tanh"}  # torch's names of the two GELUs
+
+
+@pytest.mark.parametrize("tanh", CURVES)
 @pytest.mark.parametrize("rows", [1, 33, 70])
-def test_the_feed_forward_and_its_gradients_are_those_of_torch_in_double_precision(rows):
+def test_the_feed_forward_and_its_gradients_are_those_of_torch_in_double_precision(rows, tanh):
     ours, reference = _twice((rows, 12), (20, 12), (20,), (12, 20))
-    found = fused.FeedForward.apply(*ours, False)
+    found = fused.FeedForward.apply(*ours, tanh, False)
     x, up, bias, down = reference
-    _compare(found, ours, torch.nn.functional.gelu(x @ up.t() + bias) @ down.t(), reference)
+    wide = torch.nn.functional.gelu(x @ up.t() + bias, approximate=CURVES[tanh])
+    _compare(found, ours, wide @ down.t(), reference)
 
 
 @pytest.mark.parametrize("rows", [1, 33, 70])
 def test_products_in_bfloat16_are_near_and_their_gradients_float32(rows):
     ours, reference = _twice((rows, 12), (20, 12), (20,), (12, 20))
     _compare(
-        fused.FeedForward.apply(*ours, True), ours,
+        fused.FeedForward.apply(*ours, False, True), ours,
         torch.nn.functional.gelu(reference[0] @ reference[1].t() + reference[2]) @ reference[3].t(), reference,
         tolerance=0.15,
     )  # fmt: skip
@@ -107,7 +113,7 @@ def test_products_in_bfloat16_are_near_and_their_gradients_float32(rows):
     )
 
 
-@pytest.mark.parametrize("family", [name for name in POST_NORM if name != "albert"])
+@pytest.mark.parametrize("family", POST_NORM)
 def test_a_model_that_learns_in_bfloat16_gets_nearly_the_same_gradients_and_answers_in_float32(
     checkpoints, family
 ):
@@ -152,10 +158,39 @@ def test_a_low_rank_product_and_its_gradients_are_those_of_torch_in_double_preci
     _compare(found, [ours[0], *ours[3:]], expected, [x, a, b])
 
 
+@pytest.mark.parametrize("tanh", CURVES)
 @pytest.mark.parametrize("rows", [1, 33, 70])
-def test_gelu_alone_and_its_gradients_are_those_of_torch_in_double_precision(rows):
+def test_gelu_alone_and_its_gradients_are_those_of_torch_in_double_precision(rows, tanh):
     ours, reference = _twice((rows, 20), (20,))
-    _compare(fused.Gelu.apply(*ours), ours, torch.nn.functional.gelu(sum(reference)), reference)
+    expected = torch.nn.functional.gelu(sum(reference), approximate=CURVES[tanh])
+    _compare(fused.Gelu.apply(*ours, tanh), ours, expected, reference)
+
+
+@pytest.mark.parametrize("tanh", CURVES)
+def test_gelu_far_from_zero_is_the_number_itself_or_nothing(tanh):
+    x = torch.tensor([[-1e4, -40.0, -12.0, 12.0, 40.0, 1e4]], requires_grad=True)
+    found = fused.Gelu.apply(x, torch.zeros(6), tanh)
+    torch.testing.assert_close(found, x.detach().clamp_min(0.0), atol=1e-20, rtol=1e-6)
+    found.sum().backward()
+    torch.testing.assert_close(x.grad, (x.detach() > 0).float(), atol=1e-20, rtol=1e-6)
+    odd = fused.Gelu.apply(torch.tensor([[float("nan"), float("inf")]]), torch.zeros(2), tanh)
+    assert odd.isnan().tolist() == [[True, False]]
+
+
+def test_which_gelu_an_activation_is():
+    from transformers.activations import ACT2FN
+
+    names = {
+        "gelu": "exact",
+        "gelu_new": "tanh",
+        "gelu_pytorch_tanh": "tanh",
+        "relu": "",
+        "silu": "",
+        "gelu_fast": "",
+    }
+    assert {name: gelu_of(ACT2FN[name]) for name in names} == names
+    assert gelu_of(ACT2FN["gelu_python_tanh"]) == ""
+    assert [gelu_of(torch.nn.GELU(approximate=kind)) for kind in ("none", "tanh")] == ["exact", "tanh"]
 
 
 @pytest.mark.parametrize("family", POST_NORM)
@@ -245,9 +280,6 @@ def test_answers_in_bfloat16_are_near_and_training_is_as_it_was(checkpoints, fam
         return backbone.classify(stream).detach()
 
     exact, before = answered(), trained()
-    if family == "albert":  # its activation is another one
-        assert not backbone.answer_in("bfloat16")
-        return
     assert backbone.answer_in("bfloat16")
     near = answered()
     assert not torch.equal(near, exact)
@@ -276,7 +308,7 @@ def test_the_parts_that_answer_are_those_of_torch_in_double_precision(rows, monk
     torch.testing.assert_close(normed.double(), expected, atol=2e-5, rtol=2e-5)
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu_new", "silu"])
+@pytest.mark.parametrize("activation", ["relu", "quick_gelu", "silu"])
 def test_other_activations_take_the_path_of_torch(checkpoints, activation, monkeypatch):
     from transformers.activations import ACT2FN
 
@@ -384,7 +416,8 @@ def test_what_is_not_a_number_stays_so():
     assert not fused.AddNorm.apply(x, bias, residual, weight, shift, 1e-12, Draw(0.0, 0))[1].isfinite().any()
     wide = torch.full((1, 12), float("nan"))
     ones = torch.ones(20, 12)
-    assert fused.FeedForward.apply(wide, ones, torch.ones(20), ones.t().contiguous(), False).isnan().all()
+    given = (wide, ones, torch.ones(20), ones.t().contiguous())
+    assert all(fused.FeedForward.apply(*given, tanh, False).isnan().all() for tanh in CURVES)
 
 
 @scalars.kernel

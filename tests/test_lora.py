@@ -199,7 +199,7 @@ def test_nothing_is_kept_for_frozen_weights(checkpoints):
     held = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: (held.append(t.shape), t)[1], lambda t: t):
         wide = fused.Linear.apply(x, weight, torch.randn(20), False)
-        fused.FeedForward.apply(wide, up, torch.randn(24), down, False).sum().backward()
+        fused.FeedForward.apply(wide, up, torch.randn(24), down, False, False).sum().backward()
     assert torch.Size([40, 12]) not in held
     assert torch.Size([40, 20]) not in held
     assert x.grad is not None

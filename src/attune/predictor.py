@@ -120,7 +120,7 @@ def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> 
         raise RecipeError(Problem(name, what, f"{type(error).__name__}: {error}"[:120], fix)) from error
     model.move(where)
     if device == "cpu" and not model.answer_in(precision):
-        what = f"answers in {precision} are for BERT's kin with the exact GELU"
+        what = f"answers in {precision} are for BERT's kin with a GELU"
         raise RecipeError(Problem("--precision", what, model.model.config.model_type, "Leave it out"))
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
     return Predictor(task, model, encoder, run.read("data.json")["roles"])

@@ -271,7 +271,7 @@ def _check_precision(ready: Prepared, *, halves: bool) -> None:
         what = "what is recorded is computed in bfloat16"
         raise RecipeError(Problem("train.graphs", what, knobs.precision, "Leave it out"))
     if knobs.device == "cpu" and knobs.precision == "bfloat16" and not halves:
-        what = "on a CPU bfloat16 is for the layers of BERT's kin with the exact GELU"
+        what = "on a CPU bfloat16 is for the layers of BERT's kin with a GELU"
         raise RecipeError(Problem("train.precision", what, ready.model_type, "Leave it out"))
     faster = place.faster(knobs.device, asked.precision) if halves else ""
     ready.offers = tuple(filter(None, (place.offer(asked.device), faster)))

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.activations import GELUActivation
 
 from attune import machine
+from attune.models.curves import TANH, gelu_of
 from attune.models.kernels import plain, regions
 from attune.models.kernels.draws import Draw
 from attune.models.plans import Plan
@@ -79,7 +79,7 @@ class Block:
     @property
     def halves(self) -> bool:
         """Whether training can take its products in bfloat16; what LoRA adds, and adds to, stays float32."""
-        return self._is_gelu() and all(part.bias is not None for part in self._linears())
+        return bool(self.curve) and all(part.bias is not None for part in self._linears())
 
     def answering_in(self, precision: str) -> Block | None:
         """The same layer, whose answers take their products in float32, bfloat16 or int8.
@@ -88,7 +88,7 @@ class Block:
         """
         if precision == "float32":
             return replace(self, shorts=EXACT)
-        if not (self._is_gelu() and all(type(part) is nn.Linear for part in self._linears())):
+        if not (self.curve and all(type(part) is nn.Linear for part in self._linears())):
             return None
         if precision == "bfloat16":
             return replace(self, shorts=tuple(part.weight.detach().bfloat16() for part in self._linears()))
@@ -138,10 +138,13 @@ class Block:
         mixed = parts.Attention.apply(q, k, v, plan, heads, self.width**-0.5, on_weights)
         mixed = _product(parts, mixed, self.out, half=self.half)
         asked = parts.AddNorm.apply(mixed, self.out.bias, asked, norm.weight, norm.bias, norm.eps, on_out)
+        tanh = self.curve == TANH
         if type(self.up) is nn.Linear and type(self.down) is nn.Linear:
-            fed = parts.FeedForward.apply(asked, self.up.weight, self.up.bias, self.down.weight, self.half)
+            fed = parts.FeedForward.apply(
+                asked, self.up.weight, self.up.bias, self.down.weight, tanh, self.half
+            )
         else:
-            active = parts.Gelu.apply(_product(parts, asked, self.up), self.up.bias)
+            active = parts.Gelu.apply(_product(parts, asked, self.up), self.up.bias, tanh)
             fed = _product(parts, active, self.down)
         norm = self.norm
         made: Tensor = parts.AddNorm.apply(
@@ -157,7 +160,7 @@ class Block:
         k, v = inference.with_bias(states, self.key, key), inference.with_bias(states, self.value, value)
         mixed = inference.product(inference.attention(q, k, v, plan, self.width), self.out, out)
         asked = inference.add_norm(mixed, self.out.bias, asked, self.attention_norm)
-        fed = inference.feed_forward(asked, self.up, self.down, (wide[0], wide[1]))
+        fed = inference.feed_forward(asked, self.up, self.down, (wide[0], wide[1]), tanh=self.curve == TANH)
         return inference.add_norm(fed, self.down.bias, asked, self.norm)
 
     def _answered_in_int8(self, asked: Tensor, states: Tensor, plan: Plan) -> Tensor:
@@ -168,7 +171,7 @@ class Block:
         own = seen if asked is states else integers.Short.of(asked)
         mixed = inference.attention(query(own), key(seen), value(seen), plan, self.width)
         asked = integers.add_norm(integers.Short.of(mixed), out, asked, self.attention_norm)
-        return integers.feed_forward(asked, up, down, self.norm)
+        return integers.feed_forward(asked, up, down, self.norm, tanh=self.curve == TANH)
 
     def _fits(self, states: Tensor) -> bool:
         """True where the compiled kernels do what the modules would: in float32 on a CPU, training or answering.
@@ -179,19 +182,16 @@ class Block:
             states.device.type == "cpu"
             and states.dtype == torch.float32
             and (self.dropouts[0].training or not torch.is_grad_enabled())
-            and self._is_gelu()
+            and bool(self.curve)
             and all(type(part) is nn.Linear or Thin.of(part) is not None for part in self._linears())
             and all(part.bias is not None for part in self._linears())
             and compiled() is not None
         )
 
-    def _is_gelu(self) -> bool:
-        given: Any = self.activation
-        return (
-            given is nn.functional.gelu
-            or (type(given) is nn.GELU and given.approximate == "none")
-            or (type(given) is GELUActivation and given.act is nn.functional.gelu)
-        )
+    @property
+    def curve(self) -> str:
+        """The GELU that the activation is, or nothing."""
+        return gelu_of(self.activation)
 
     def _linears(self) -> tuple[nn.Linear, ...]:
         return self.query, self.key, self.value, self.out, self.up, self.down

@@ -7,12 +7,16 @@ Their classification heads read the last token of a sequence that is not padding
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from transformers.pytorch_utils import Conv1D
 
+from attune.models.block import compiled
+from attune.models.curves import TANH, gelu_of
 from attune.models.families.stack import Stack
 from attune.models.layer import Attention, Layer, Rotary
 from attune.models.plans import Sight
@@ -64,7 +68,7 @@ class Gpt2(Decoder):
                 lambda: attention.attn_dropout.p if attention.training else 0.0,
             ),
             layer.ln_1,
-            layer.mlp,
+            partial(_feed_forward, layer.mlp),
             layer.ln_2,
         )
 
@@ -90,6 +94,17 @@ def _split(joint: Any, asked: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Ten
     width = joint.weight.shape[1] // 3
     k, v = torch.addmm(joint.bias[width:], seen, joint.weight[:, width:]).chunk(2, dim=-1)
     return torch.addmm(joint.bias[:width], asked, joint.weight[:, :width]), k, v
+
+
+def _feed_forward(part: Any, states: Tensor) -> Tensor:
+    """transformers' GPT2MLP; bias and activation in one pass of a compiled kernel, where that can be."""
+    parts, plain = compiled(), type(part.c_fc) is Conv1D and states.dtype == torch.float32
+    if parts is None or states.device.type != "cpu" or not plain or gelu_of(part.act) != TANH:
+        fed: Tensor = part(states)
+        return fed
+    active = parts.Gelu.apply(torch.mm(states, part.c_fc.weight), part.c_fc.bias, True)
+    fed = part.dropout(part.c_proj(active))
+    return fed
 
 
 class Llama(Decoder):

@@ -33,7 +33,7 @@ class Bert(Layered):
 
     @property
     def halves(self) -> bool:
-        """Where its layers are what the kernels compute: ALBERT's usual activation is not."""
+        """Where its layers are what the kernels compute: their activation is a GELU."""
         return all(layer.halves for layer in self.layers)
 
     def move(self, place: Place) -> None:

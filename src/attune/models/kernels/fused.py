@@ -96,14 +96,15 @@ class LowRank(Function):
 
 
 class Gelu(Function):
-    """gelu(x + bias), where the products around it are not plain ones; the bias is frozen."""
+    """gelu(x + bias), where the products around it are others' or not plain ones."""
 
     @staticmethod
-    def forward(ctx: Context, x: Tensor, bias: Tensor) -> Tensor:
-        """[R, F], [F] to [R, F]."""
+    def forward(ctx: Context, x: Tensor, bias: Tensor, tanh: bool) -> Tensor:
+        """[R, F], [F] to [R, F]; `tanh`: by the approximation."""
         active = torch.empty_like(x)
-        share(rowwise.gelu, len(x), x.numel(), *_arrays(x, bias, active))
+        share(rowwise.gelu, len(x), x.numel(), *_arrays(x, bias), tanh, active.detach().numpy())
         ctx.save_for_backward(x, bias)
+        ctx.tanh = tanh
         return active
 
     @staticmethod
@@ -112,9 +113,9 @@ class Gelu(Function):
         x, bias = ctx.saved_tensors
         to_x = g.clone(memory_format=torch.contiguous_format)
         sums = g.new_empty(_chunks(len(g)), g.shape[1])
-        held = _arrays(x, bias, to_x, torch.empty_like(x), sums)
-        share(rowwise.gelu_backward, len(sums), x.numel(), *held)
-        return to_x, sums.sum(0) if ctx.needs_input_grad[1] else None
+        made = _arrays(to_x, torch.empty_like(x), sums)
+        share(rowwise.gelu_backward, len(sums), x.numel(), *_arrays(x, bias), ctx.tanh, *made)
+        return to_x, sums.sum(0) if ctx.needs_input_grad[1] else None, None
 
 
 class AddNorm(Function):
@@ -154,14 +155,15 @@ class FeedForward(Function):
     """
 
     @staticmethod
-    def forward(ctx: Context, x: Tensor, up: Tensor, bias: Tensor, down: Tensor, half: bool) -> Tensor:
-        """[R, H], [F, H], [F], [H, F] to [R, H]."""
+    def forward(ctx: Context, x: Tensor, up: Tensor, bias: Tensor, down: Tensor, tanh: bool,
+                half: bool) -> Tensor:  # fmt: skip
+        """[R, H], [F, H], [F], [H, F] to [R, H]; `tanh`: the GELU by its approximation."""
         x, up, down = (_short(half, tensor) for tensor in (x, up, down))
         wide = _times(x, up.t())
         active = torch.empty_like(wide)
-        share(rowwise.gelu, len(wide), wide.numel(), *_arrays(wide, bias, active))
+        share(rowwise.gelu, len(wide), wide.numel(), *_arrays(wide, bias), tanh, active.detach().numpy())
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, wide, up, bias, down)
-        ctx.half = half
+        ctx.tanh, ctx.half = tanh, half
         return _times(_short(half, active), down.t())
 
     @staticmethod
@@ -172,15 +174,16 @@ class FeedForward(Function):
         to_wide = _times(g, down)
         active = torch.empty_like(wide)
         sums = wide.new_empty(_chunks(len(g)), wide.shape[1])
-        held = _arrays(wide, bias, to_wide, active, sums)
-        share(rowwise.gelu_backward, len(sums), wide.numel(), *held)
-        x_asked, up_asked, bias_asked, down_asked, _ = ctx.needs_input_grad
+        made = _arrays(to_wide, active, sums)
+        share(rowwise.gelu_backward, len(sums), wide.numel(), *_arrays(wide, bias), ctx.tanh, *made)
+        x_asked, up_asked, bias_asked, down_asked, *_ = ctx.needs_input_grad
         active, to_wide = _short(ctx.half, active), _short(ctx.half, to_wide)
         return (
             _times(to_wide, up) if x_asked else None,
             _times(to_wide.t(), x) if up_asked else None,
             sums.sum(0) if bias_asked else None,
             _times(g.t(), active) if down_asked else None,
+            None,
             None,
         )
 

@@ -48,9 +48,10 @@ def product(x: Tensor, layer: nn.Linear, short: Tensor | None) -> Tensor:
 
 
 def feed_forward(
-    x: Tensor, up: nn.Linear, down: nn.Linear, shorts: tuple[Tensor | None, Tensor | None] = (None, None)
-) -> Tensor:
-    """gelu(up(x)) through `down`, without its bias: [R, H] to [R, H]."""
+    x: Tensor, up: nn.Linear, down: nn.Linear, shorts: tuple[Tensor | None, Tensor | None] = (None, None),
+    *, tanh: bool = False,
+) -> Tensor:  # fmt: skip
+    """gelu(up(x)) through `down`, without its bias: [R, H] to [R, H]; `tanh`: the GELU by its approximation."""
     out, rows = torch.empty_like(x), ROWS * torch.get_num_threads()
     buffer = x.new_empty(min(rows, len(x)), up.out_features)
     bias = up.bias.detach().numpy()
@@ -60,7 +61,7 @@ def feed_forward(
             torch.mm(part, up.weight.t(), out=wide)
         else:
             wide.copy_(part.bfloat16() @ shorts[0].t())
-        share(rowwise.gelu_in_place, len(wide), wide.numel(), wide.numpy(), bias)
+        share(rowwise.gelu_in_place, len(wide), wide.numel(), wide.numpy(), bias, tanh)
         if shorts[1] is None:
             torch.mm(wide, down.weight.t(), out=made)
         else:

@@ -16,8 +16,8 @@ from llvmlite import ir
 from numba.core import types
 from torch import Tensor, nn
 
-from attune.models.kernels.rowwise import ROOT_HALF
-from attune.models.kernels.scalars import F, erf, instructions, kernel, scalar
+from attune.models.kernels.rowwise import exact_share, tanh_share
+from attune.models.kernels.scalars import F, instructions, kernel, scalar
 from attune.models.kernels.threads import share
 
 ROWS = 512  # of the feed-forward at a time, for each thread
@@ -83,7 +83,9 @@ def add_norm(states: Short, product: Product, residual: Tensor, norm: nn.LayerNo
     return made
 
 
-def feed_forward(states: Tensor, up: Product, down: Product, norm: nn.LayerNorm) -> Tensor:
+def feed_forward(
+    states: Tensor, up: Product, down: Product, norm: nn.LayerNorm, *, tanh: bool = False
+) -> Tensor:
     """norm(gelu(up(states)) through `down` + states), [R, H]; what stands between them exists for a few rows."""
     made = torch.empty_like(states)
     rows = ROWS * torch.get_num_threads()
@@ -92,7 +94,7 @@ def feed_forward(states: Tensor, up: Product, down: Product, norm: nn.LayerNorm)
         sums = up.sums(narrow)
         wide = Short(torch.empty_like(sums, dtype=torch.int8), torch.empty(len(sums)))
         into = wide.numbers.numpy(), wide.scales.numpy()
-        share(restore_gelu, len(sums), sums.numel(), *_arrays(sums, narrow, up), *into)
+        share(restore_gelu, len(sums), sums.numel(), *_arrays(sums, narrow, up), tanh, *into)
         out.copy_(add_norm(wide, down, part, norm))
     return made
 
@@ -157,15 +159,20 @@ def restore(begin: Any, end: Any, sums: Any, rows: Any, columns: Any, bias: Any,
 
 
 @kernel
-def restore_gelu(begin: Any, end: Any, sums: Any, rows: Any, columns: Any, bias: Any, out: Any,
+def restore_gelu(begin: Any, end: Any, sums: Any, rows: Any, columns: Any, bias: Any, tanh: Any, out: Any,
                  scales: Any) -> None:  # fmt: skip
     """The GELU of what `restore` makes, in int8 again, for rows begin to end."""
     active = np.empty(sums.shape[1], F)
     for t in range(begin, end):
         s_t, each = sums[t], rows[t]
-        for j in range(s_t.size):
-            value = F(s_t[j]) * (each * columns[j]) + bias[j]
-            active[j] = value * F(0.5) * (F(1) + erf(value * ROOT_HALF))
+        if tanh:
+            for j in range(s_t.size):
+                value = F(s_t[j]) * (each * columns[j]) + bias[j]
+                active[j] = value * tanh_share(value)
+        else:
+            for j in range(s_t.size):
+                value = F(s_t[j]) * (each * columns[j]) + bias[j]
+                active[j] = value * exact_share(value)
         scales[t] = _shorten(active, out[t])
 
 

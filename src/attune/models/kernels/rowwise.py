@@ -12,11 +12,32 @@ from typing import Any
 
 import numpy as np
 
-from attune.models.kernels.scalars import F, erf, exp, kept, kernel, row_key
+from attune.models.kernels.scalars import F, erf, exp, kept, kernel, row_key, scalar
 
 CHUNK = 32  # rows
 ROOT_HALF = np.float32(0.70710678118654752)
 ROOT_TAU = np.float32(0.39894228040143268)  # 1 / sqrt(2 pi)
+# the tanh of Hendrycks and Gimpel's approximation (2016) is that of sqrt(2 / pi) (x + 0.044715 x^3); here twice that
+TWICE, CUBIC = np.float32(2 * 0.79788456080286536), np.float32(0.044715)
+FAR = np.float32(-80)  # e^80 is a float32 still
+
+
+@scalar
+def exact_share(value: Any) -> Any:
+    """What a GELU lets through of a value: the normal distribution's share below it."""
+    return F(0.5) * (F(1) + erf(value * ROOT_HALF))
+
+
+@scalar
+def _doubled(value: Any) -> Any:
+    inner = TWICE * (value + CUBIC * value * value * value)
+    return FAR if inner < FAR else inner
+
+
+@scalar
+def tanh_share(value: Any) -> Any:
+    """The same by the approximation: (1 + tanh(u)) / 2 is the logistic function of 2 u."""
+    return F(1) / (F(1) + exp(-_doubled(value)))
 
 
 @kernel
@@ -101,27 +122,37 @@ def add_norm_in_place(begin: Any, end: Any, x: Any, bias: Any, residual: Any, we
 
 
 @kernel
-def gelu(begin: Any, end: Any, x: Any, bias: Any, out: Any) -> None:
-    """Writes the GELU of x + bias into out, for rows begin to end, with the exact error function."""
+def gelu(begin: Any, end: Any, x: Any, bias: Any, tanh: Any, out: Any) -> None:
+    """Writes the GELU of x + bias into out, for rows begin to end; by `tanh` or by the exact error function."""
     for t in range(begin, end):
         x_t, o_t = x[t], out[t]
-        for j in range(x.shape[1]):
-            value = x_t[j] + bias[j]
-            o_t[j] = value * F(0.5) * (F(1) + erf(value * ROOT_HALF))
+        if tanh:
+            for j in range(x.shape[1]):
+                value = x_t[j] + bias[j]
+                o_t[j] = value * tanh_share(value)
+        else:
+            for j in range(x.shape[1]):
+                value = x_t[j] + bias[j]
+                o_t[j] = value * exact_share(value)
 
 
 @kernel
-def gelu_in_place(begin: Any, end: Any, x: Any, bias: Any) -> None:
+def gelu_in_place(begin: Any, end: Any, x: Any, bias: Any, tanh: Any) -> None:
     """x becomes the GELU of x + bias, for rows begin to end; LLVM would not trust `gelu` with out = x."""
     for t in range(begin, end):
         x_t = x[t]
-        for j in range(x.shape[1]):
-            value = x_t[j] + bias[j]
-            x_t[j] = value * F(0.5) * (F(1) + erf(value * ROOT_HALF))
+        if tanh:
+            for j in range(x.shape[1]):
+                value = x_t[j] + bias[j]
+                x_t[j] = value * tanh_share(value)
+        else:
+            for j in range(x.shape[1]):
+                value = x_t[j] + bias[j]
+                x_t[j] = value * exact_share(value)
 
 
 @kernel
-def gelu_backward(begin: Any, end: Any, x: Any, bias: Any, g: Any, out: Any, sums: Any) -> None:
+def gelu_backward(begin: Any, end: Any, x: Any, bias: Any, tanh: Any, g: Any, out: Any, sums: Any) -> None:
     """The gradient of `gelu` for chunks begin to end, in place of g, and its result once more in out.
 
     sums [chunks, H] is the gradient of the bias.
@@ -132,11 +163,18 @@ def gelu_backward(begin: Any, end: Any, x: Any, bias: Any, g: Any, out: Any, sum
         to_bias[:] = F(0)
         for t in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
             x_t, g_t, o_t = x[t], g[t], out[t]
-            for j in range(width):
-                value = x_t[j] + bias[j]
-                share = F(0.5) * (F(1) + erf(value * ROOT_HALF))
-                o_t[j] = value * share
-                slope = g_t[j] * (share + value * ROOT_TAU * exp(F(-0.5) * value * value))
-                g_t[j] = slope
+            if tanh:
+                for j in range(width):
+                    value = x_t[j] + bias[j]
+                    share = tanh_share(value)
+                    o_t[j] = value * share
+                    steep = TWICE * (F(1) + F(3) * CUBIC * value * value)
+                    g_t[j] *= share + value * share * (F(1) - share) * steep
+            else:
+                for j in range(width):
+                    value = x_t[j] + bias[j]
+                    share = exact_share(value)
+                    o_t[j] = value * share
+                    g_t[j] *= share + value * ROOT_TAU * exp(F(-0.5) * value * value)
             for j in range(width):
                 to_bias[j] += g_t[j]
