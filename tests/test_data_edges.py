@@ -96,6 +96,16 @@ def test_what_unpacks_to_more_than_fits_is_a_sentence(
         read.read(path)
 
 
+def test_a_folder_for_rows_that_is_not_there_is_not_replaced_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\ngood,a\nbad,b\n")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+    with pytest.raises(MachineError, match=r"nowhere: there is no folder to put the rows in"):
+        read.read(path)
+
+
 def test_a_packed_file_without_a_place_to_unpack_it_is_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,11 +18,12 @@ from test_task_contract import NAMES, Case
 
 from attune import prepare, recipe_file, tasks
 from attune.errors import RecipeError
-from attune.models import plans
+from attune.models import load, plans
 from attune.models.kernels import plain, regions
 from attune.models.kernels import ragged as kernel
 from attune.models.kernels.draws import Draw
 from attune.models.stream import Stream
+from attune.recipe import Recipe
 from attune.tasks.features import batch_of
 from attune.training import graphs
 from attune.training.graphs import Graphs, Shape, filled, rung
@@ -141,6 +143,36 @@ def test_a_cpu_refuses_what_is_for_gpus(checkpoints, tmp_path, knob):
     recipe = recipe_file.load(str(path), [f"train.{knob}=true"], {"model.base": str(checkpoints("bert"))})
     with pytest.raises(RecipeError, match=rf"train\.{knob}: this is for CUDA GPUs"):
         prepare.prepare(prepare.rows(recipe))
+
+
+@pytest.mark.parametrize(
+    ("family", "head", "knob", "words"),
+    [
+        ("gpt2", "classification", "compile", r"train\.compile: this is for BERT's kin; found gpt2"),
+        ("gpt2", "classification", "graphs", r"train\.graphs: this is for BERT's kin"),
+        (
+            "bert",
+            "tagging",
+            "graphs",
+            r"train\.graphs: what is recorded are labels and numbers of whole texts",
+        ),
+        ("bert", "tagging", "compile", ""),
+    ],
+)
+def test_what_a_model_or_task_cannot_do_on_a_gpu_is_refused_not_ignored(
+    checkpoints, family, head, knob, words
+):
+    recipe = Recipe.model_validate(
+        {"data": {"train": "x.csv"}, "task": {"name": head}, "model": {"base": "x"}}
+    )
+    asked = recipe.updated("train", device="cuda", precision="bfloat16", **{knob: True})
+    ready = SimpleNamespace(recipe=asked, rows=SimpleNamespace(recipe=asked), model_type=family, offers=())
+    outline = load.outline(str(checkpoints(family)), head, ["a", "b"])
+    if not words:
+        prepare._check_precision(ready, outline, head)
+        return
+    with pytest.raises(RecipeError, match=words):
+        prepare._check_precision(ready, outline, head)
 
 
 def test_a_recorder_shows_what_the_host_alone_knew(placed):

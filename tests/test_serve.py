@@ -54,6 +54,15 @@ def client(tmp_path):
         yield held
 
 
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("GET", "/predict", 405)])
+def test_what_is_not_there_is_told_as_json_too(client, method, path, status):
+    answer = client.request(method, path)
+    (problem,) = answer.json()["problems"]
+    assert answer.status_code == status
+    assert "/predict" in problem["fix"]
+    assert ("allow" in answer.headers) is (status == 405)
+
+
 def test_inputs_are_answered_in_their_order(client):
     assert client.post("/predict", json={"inputs": ["x", "y"]}).json() == {
         "answers": [{"label": "x"}, {"label": "y"}]

@@ -388,6 +388,18 @@ def test_a_run_whose_recipe_was_changed_is_not_resumed(checkpoints, reviews, tmp
     runs.reopen(str(folder.path))
 
 
+def test_a_run_whose_file_was_changed_says_so_once(checkpoints, reviews, tmp_path):
+    ready = runs.plan(recipe_file.load(str(reviews), QUICK, {"model.base": checkpoints("bert")}))
+    folder = runs.start(ready, str(tmp_path / "run"))
+    events = runs.train(ready, folder)
+    next(events)
+    events.close()
+    reviews.write_text(reviews.read_text(encoding="utf-8").replace("kettle", "bottle"), encoding="utf-8")
+    with pytest.raises(DataError, match="the file is not what it was") as caught:
+        runs.reopen(str(folder.path))
+    assert len(caught.value.problems) == 1  # though it holds all three parts
+
+
 def test_attribution_finds_the_word_that_tells(finished):
     from attune.predictor import open_run
     from attune.trust.attribution import word_weights

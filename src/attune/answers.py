@@ -11,13 +11,15 @@ from dataclasses import asdict, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attune import files, rounding, rundir
+from attune import files, rundir
 from attune.data import inputs, read
 from attune.data.columns import Roles
 from attune.errors import DataError, Problem, RecipeError
-from attune.predictor import CHUNK, Predictor, open_run
+
+if TYPE_CHECKING:
+    from attune.predictor import Predictor
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 Row = tuple[dict[str, Any], dict[str, Any]]  # the cells of the file, and the answer
@@ -55,6 +57,7 @@ def write(
     """
     if out:
         _check_out(out)
+    rundir.find(name)
     opened = partial(_opened, name, precision, device, say)
     rows = _piped(name, opened) if source == "-" else _of_file(name, source, columns or {}, encoding, opened)
     if not out:
@@ -76,7 +79,10 @@ def write(
 
 
 def _opened(name: str, precision: str, device: str, say: Callable[[str], None]) -> Predictor:
-    """The predictor; of a lower precision it is said what it costs."""
+    """The predictor; of a lower precision it is said what it costs. What cannot be is refused before it is loaded."""
+    from attune import rounding
+    from attune.predictor import open_run
+
     predictor = open_run(name, precision=precision, device=device)
     if told := rounding.told(predictor, rundir.find(name), precision):
         say(told)
@@ -103,6 +109,8 @@ def _of_file(
     table = read.read(source, encoding=encoding)
     rows = inputs.of_file(table, Roles(held["task"], text, "", pair=pair, whole=held.get("whole", False)))
     predictor = opened()
+    from attune.predictor import CHUNK
+
     for first in range(0, len(rows), CHUNK):
         part = rows.take(range(first, min(first + CHUNK, len(rows))))
         for place, answer in enumerate(predictor.answers(part), start=first):

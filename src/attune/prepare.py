@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from attune.data.roles import Roles
 from attune.data.table import Table
 from attune.errors import DataError, Problem, RecipeError
 from attune.recipe import MethodSection, Recipe
+
+if TYPE_CHECKING:
+    from attune.models.backbone import Backbone
 
 SMALL_STEPS = 400  # steps that a small data set is trained for, at least
 MOST_EPOCHS = 20
@@ -213,7 +216,7 @@ def decided(ready: Prepared) -> Prepared:
     outline, ready.trained = method.trained(load.outline(recipe.model.base, task.head, task.labels))
     ready.own_head = load.own_head(recipe.model.base, task.head, task.labels, problem=task.problem)
     _decide(ready, load.width(recipe.model.base), method.rate)
-    _check_precision(ready, halves=outline.halves)
+    _check_precision(ready, outline, task.head)
     ready.keepable = outline.keeps and outline.lowest > 0
     return ready
 
@@ -262,16 +265,23 @@ def _decide(ready: Prepared, width: int, rate: float) -> None:
     ready.steps = max(1, round(in_epoch * float(epochs)))
 
 
-def _check_precision(ready: Prepared, *, halves: bool) -> None:
-    """Raises for a precision that this model cannot be trained in; keeps what would be faster for the plan."""
+def _check_precision(ready: Prepared, outline: Backbone, head: str) -> None:
+    """Raises for what this model cannot be trained with; keeps what would be faster for the plan."""
     from attune.models import place
 
     asked, knobs = ready.rows.recipe.train, ready.recipe.train
     if knobs.graphs and knobs.precision != "bfloat16":
         what = "what is recorded is computed in bfloat16"
         raise RecipeError(Problem("train.graphs", what, knobs.precision, "Leave it out"))
-    if knobs.device == "cpu" and knobs.precision == "bfloat16" and not halves:
+    for name in ("compile", "graphs"):
+        if getattr(knobs, name) and not outline.regional:
+            what = "this is for BERT's kin"
+            raise RecipeError(Problem(f"train.{name}", what, ready.model_type, "Leave it out"))
+    if knobs.graphs and head != "classification":
+        what = "what is recorded are labels and numbers of whole texts"
+        raise RecipeError(Problem("train.graphs", what, ready.recipe.task.name, "Leave it out"))
+    if knobs.device == "cpu" and knobs.precision == "bfloat16" and not outline.halves:
         what = "on a CPU bfloat16 is for the layers of BERT's kin with a GELU"
         raise RecipeError(Problem("train.precision", what, ready.model_type, "Leave it out"))
-    faster = place.faster(knobs.device, asked.precision) if halves else ""
+    faster = place.faster(knobs.device, asked.precision) if outline.halves else ""
     ready.offers = tuple(filter(None, (place.offer(asked.device), faster)))

@@ -33,7 +33,7 @@ def start(ready: Prepared, out: str = "") -> RunDir:
     run.write("data.json", description.of(ready))
     run.write("findings.json", [finding.as_dict() for finding in ready.rows.findings])
     digest = files.sha256(run.path / "recipe.yaml")
-    words = ["attune", *sys.argv[1:]]
+    words = [command(), *sys.argv[1:]]
     run.status("running", started=_now(), command=words, version=machine.version(), recipe=digest)
     return run
 
@@ -61,17 +61,11 @@ def reopen(name: str) -> tuple[Prepared, RunDir]:
         raise RecipeError(Problem(str(recipe), "the recipe is not what it was when the run began", fix=fix))
     ready = plan(recipe_file.load(str(recipe)))
     before, now = run.read("data.json")["files"], description.of(ready)["files"]
-    changed = [
-        Problem(
-            now[part]["path"],
-            "the file is not what it was when the run began",
-            fix="Restore it, or train anew",
-        )
-        for part in before
-        if before[part]["sha256"] != now[part]["sha256"]
-    ]
+    # one file may hold all the parts
+    changed = {now[part]["path"] for part in before if before[part]["sha256"] != now[part]["sha256"]}
     if changed:
-        raise DataError(*changed)
+        what, fix = "the file is not what it was when the run began", "Restore it, or train anew"
+        raise DataError(*(Problem(path, what, fix=fix) for path in sorted(changed)))
     return ready, run
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attune.report.wording import metric_name
+from attune.report.wording import counted, metric_name
 
 if TYPE_CHECKING:
     from attune.forecast import Forecast
@@ -39,8 +39,9 @@ def evaluated(event: Any, shown: Sequence[str]) -> str:
 def taken(told: Forecast) -> str:
     """The time that a training will take, in words."""
     return (
-        f"about {clock(told.total_seconds)}: {told.steps:,} steps {clock(told.step_seconds)} "
-        f"({told.tokens_per_s:,.0f} tokens/s), {told.evaluations} evaluations {clock(told.evaluation_seconds)}, "
+        f"about {clock(told.total_seconds)}: {counted(told.steps, 'step')} {clock(told.step_seconds)} "
+        f"({told.tokens_per_s:,.0f} tokens/s), {counted(told.evaluations, 'evaluation')} "
+        f"{clock(told.evaluation_seconds)}, "
         f"the test rows {clock(told.measuring_seconds)}; then baselines and checks"
     )
 

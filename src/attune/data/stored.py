@@ -14,6 +14,7 @@ import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
 from typing import Any, overload
 
@@ -105,7 +106,8 @@ class _Shelf:
 
     def __init__(self) -> None:
         self.turn = Lock()  # a file has one place to read from, whoever reads
-        self.file = tempfile.SpooledTemporaryFile(MEMORY)  # noqa: SIM115 - lives as long as this
+        with scratch():
+            self.file = tempfile.SpooledTemporaryFile(MEMORY)  # noqa: SIM115 - lives as long as this
         weakref.finalize(self, self.file.close)
 
     def read(self, begin: int, end: int) -> bytes:
@@ -158,6 +160,9 @@ class Writer:
 def scratch() -> Iterator[None]:
     """Turns a full disk under the files without names into one sentence."""
     try:
+        given = os.environ.get("TMPDIR")
+        if given and not Path(given).is_dir():  # tempfile would take another one without a word
+            raise NotADirectoryError(errno.ENOENT, "no such folder")
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -72,6 +72,11 @@ class Backbone(ABC):
         """Whether training on a CPU can take the products of its layers in bfloat16."""
         return False
 
+    @property
+    def regional(self) -> bool:
+        """Whether torch can compile what stands between its products, and its passes can be recorded, on a GPU."""
+        return False
+
     def move(self, place: Place) -> None:
         """Computes there from now on; streams that are asked about have to be there, too."""
         self.model.to(place.device)

@@ -19,6 +19,7 @@ from importlib.resources import files
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -95,7 +96,7 @@ def made(predictor: Predictor, run: RunDir, hosts: list[str]) -> Starlette:
             Route("/predict", predict, methods=["POST"]),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
-        exception_handlers={AttuneError: _mistaken, Refused: _refused, Busy: _busy, Exception: _failed},
+        exception_handlers=HANDLERS,
         lifespan=answering,
     )
     application.state.batches = batches
@@ -206,6 +207,13 @@ async def _refused(_: Request, error: Exception) -> Response:
     return _json({"problems": [error.problem.as_dict()]}, error.status)
 
 
+async def _elsewhere(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    fix = 'GET /, /info or /health, or POST {"inputs": [...]} to /predict'
+    problem = Problem("request", str(error.detail).lower(), fix=fix)
+    return _json({"problems": [problem.as_dict()]}, error.status_code, **dict(error.headers or {}))
+
+
 async def _busy(_: Request, error: Exception) -> Response:
     what = "too many inputs are waiting, or the server is ending"
     problem = Problem("request", what, fix="Ask again in a second")
@@ -217,3 +225,12 @@ async def _failed(_: Request, error: Exception) -> Response:
         "server", "the model could not answer", type(error).__name__, "Look at the server's terminal"
     )
     return _json({"problems": [problem.as_dict()]}, 500)
+
+
+HANDLERS: dict[Any, Any] = {
+    AttuneError: _mistaken,
+    Refused: _refused,
+    Busy: _busy,
+    HTTPException: _elsewhere,
+    Exception: _failed,
+}

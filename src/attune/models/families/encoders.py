@@ -36,6 +36,11 @@ class Bert(Layered):
         """Where its layers are what the kernels compute: their activation is a GELU."""
         return all(layer.halves for layer in self.layers)
 
+    @property
+    def regional(self) -> bool:
+        """All of them."""
+        return True
+
     def move(self, place: Place) -> None:
         """Computes there from now on, the products of training in the place's precision."""
         super().move(place)
