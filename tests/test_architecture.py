@@ -63,7 +63,8 @@ MAY_IMPORT = {
     "__init__": {"recipe_file", "rundir", "run", "predictor"},
 }
 LIGHT = ("attune", "attune.cli", "attune.answers", "attune.terminal", "attune.recipe_file", "attune.rundir",
-         "attune.report", "attune.data.read", "attune.data.checks", "attune.data.split", "attune.metrics.intervals")  # fmt: skip
+         "attune.report", "attune.data.read", "attune.data.checks", "attune.data.split",
+         "attune.metrics.intervals")  # fmt: skip
 
 
 def _part(path: Path) -> str:
