@@ -16,17 +16,18 @@ ROUNDS = 12
 
 
 def shapes(model) -> list[tuple[int, int]]:
-    """[in, out] of every matrix of the layers; word vectors are looked up, not multiplied."""
+    """[in, out] of every matrix as often as it is used; word vectors are looked up, not multiplied."""
     import torch
     from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
 
-    return [
-        (part.weight.shape[0], part.weight.shape[1])
-        if isinstance(part, Conv1D)
-        else (part.in_features, part.out_features)
-        for name, part in model.base_model.named_modules()
-        if isinstance(part, (torch.nn.Linear, Conv1D)) and "pooler" not in name
-    ]
+    settings, found = model.config, []
+    for name, part in model.base_model.named_modules():
+        if isinstance(part, (torch.nn.Linear, Conv1D)) and "pooler" not in name:
+            shared = "albert_layer_groups" in name  # each group of ALBERT's layers is several layers
+            times = settings.num_hidden_layers // settings.num_hidden_groups if shared else 1
+            conv = isinstance(part, Conv1D)
+            found += [tuple(part.weight.shape) if conv else (part.in_features, part.out_features)] * times
+    return found
 
 
 def flops(model, length: float) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 import torch
 
 from attune.models import block, load
@@ -15,7 +16,7 @@ from attune.models.curves import gelu_of
 from attune.models.kernels import draws, fused, inference, plain, rowwise, scalars, threads
 from attune.models.kernels.draws import Draw
 from attune.models.place import Place
-from attune.models.plans import plan
+from attune.models.plans import Sight, plan
 from attune.models.stream import Stream
 
 LENGTHS = [[5, 3, 9, 3, 1, 7], [1], [16, 17, 15, 33], [64, 2], list(range(1, 20))]
@@ -445,10 +446,79 @@ def test_a_plan_of_another_stream_is_refused_before_compiled_code_reads_beyond_t
 def test_spans_are_the_sequences_a_plan_asks_about():
     lengths = [5, 3, 9, 3, 1, 7]
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    whole = fused.spans(plan(lengths))
+    whole, seen = fused.spans(plan(lengths), 28)
     assert sorted(map(tuple, whole)) == [(s, n, s, n) for s, n in zip(starts, lengths, strict=True)]
-    asked = fused.spans(plan(lengths, np.array([1, 2, 10, 20])))
+    assert seen.tolist() == np.repeat(lengths, lengths).tolist()
+    wanted = np.array([1, 2, 10, 20])
+    asked, seen = fused.spans(plan(lengths, wanted), 4)
     assert sorted(map(tuple, asked)) == [(0, 2, 0, 5), (2, 1, 8, 9), (3, 1, 20, 1)]
+    assert seen.tolist() == [5, 5, 9, 1]
+    whole, seen = fused.spans(plan(lengths, sight=Sight(causal=True)), 28)
+    assert sorted(map(tuple, whole)) == [(s, n, s, n) for s, n in zip(starts, lengths, strict=True)]
+    assert seen.tolist() == [place + 1 for n in lengths for place in range(n)]
+    asked, seen = fused.spans(plan(lengths, wanted, sight=Sight(causal=True)), 4)
+    assert sorted(map(tuple, asked)) == [(0, 2, 0, 3), (2, 1, 8, 3), (3, 1, 20, 1)]
+    assert seen.tolist() == [2, 3, 3, 1]
+
+
+def _causal(q, k, v, lengths, wanted, scaling, draw):
+    """Attention of each query to itself and what is before it, one query after the other."""
+    starts, out = np.cumsum([0, *lengths]), []
+    for row, place in enumerate(wanted):
+        first = starts[np.searchsorted(starts, place, side="right") - 1]
+        keys, values = (states[first : place + 1] for states in (k, v))
+        weights = (torch.einsum("hd,nhd->hn", q[row] * scaling, keys)).softmax(-1)
+        rows = torch.arange(HEADS)[:, None] + row * HEADS
+        weights = weights * draws.mask(draw, rows, torch.arange(len(keys))).to(weights.dtype)
+        out.append(torch.einsum("hn,nhd->hd", weights, values))
+    return torch.stack(out)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3])
+@pytest.mark.parametrize("deep", [8, 16, 20])
+@pytest.mark.parametrize("wanted", [None, [0], [2, 19, 61], [4, 14, 15, 16, 17, 40, 61]])
+def test_causal_attention_and_its_gradients_are_those_of_one_query_after_the_other(wanted, deep, p):
+    lengths, draw = [5, 3, 1, 33, 20], Draw(p, 77)
+    places = np.arange(62) if wanted is None else np.array(wanted)
+    laid = plan(lengths, None if wanted is None else places, sight=Sight(causal=True))
+    ours, reference = _twice((len(places), HEADS * deep), *[(62, HEADS * deep)] * 2)
+    found = fused.Attention.apply(*ours, laid, HEADS, deep**-0.5, draw)
+    split = [leaf.view(-1, HEADS, deep) for leaf in reference]
+    expected = _causal(*split, lengths, places, deep**-0.5, draw).flatten(1)
+    _compare(found, ours, expected, reference)
+
+
+def test_what_comes_later_changes_no_bit_of_a_causal_answer():
+    q, k, v = (torch.randn(40, 2 * 16, generator=torch.Generator().manual_seed(n)) for n in range(3))
+    laid = plan([40], sight=Sight(causal=True))
+    before = fused.Attention.apply(q, k, v, laid, 2, 0.25, Draw(0.0, 0))
+    k[30:], v[30:] = 1e4, -1e4
+    after = fused.Attention.apply(q, k, v, laid, 2, 0.25, Draw(0.0, 0))
+    assert torch.equal(before[:30], after[:30])
+    assert not torch.equal(before[30:], after[30:])
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "bart", "modernbert"])
+def test_families_of_other_sights_run_on_the_kernels_and_learn_the_same_without(
+    checkpoints, family, monkeypatch
+):
+    stream, seen, called = Stream.of([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)]), [], []
+    real = fused.share_by
+    monkeypatch.setattr(fused, "share_by", lambda kernel, *rest: (called.append(kernel), real(kernel, *rest)))
+    for parts in (fused, None):
+        monkeypatch.setattr(block, "compiled", lambda parts=parts: parts)
+        backbone = load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3)
+        tiny.without_dropout(backbone.model).train()
+        logits = backbone.hidden(stream, torch.tensor([8, 11, 20, 29]))
+        logits.square().sum().backward()
+        seen.append((logits, {n: p.grad for n, p in backbone.model.named_parameters() if p.grad is not None}))
+        assert bool(called) is (parts is not None)
+        called.clear()
+    torch.testing.assert_close(seen[0][0], seen[1][0], atol=1e-6, rtol=1e-5)
+    for name, gradient in seen[0][1].items():
+        torch.testing.assert_close(
+            gradient.to_dense(), seen[1][1][name].to_dense(), atol=1e-5, rtol=1e-4, msg=name
+        )
 
 
 def test_what_is_kept_of_a_compiled_kernel_belongs_to_all_the_sources_it_was_made_of(tmp_path):

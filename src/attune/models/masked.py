@@ -1,7 +1,8 @@
 """Attention for the families in which a token does not see all of its sequence alike.
 
 Causal, inside a window, with a bias on the scores, or with heads that share their keys and values. What needs
-none of it goes to `models.attention`.
+none of it goes to `models.attention`. On a CPU the compiled kernels take both, where a token sees the first ones of
+its sequence: all, or those up to itself.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from attune.models import attention
+from attune.models import attention, block
+from attune.models.kernels.draws import Draw
 from attune.models.kernels.ragged import ragged
 from attune.models.plans import Group, Plan
 
@@ -34,6 +36,12 @@ def attend(
     if plan.ragged is not None:
         return ragged(query, key, value, plan.ragged, scaling=scaling, dropout=dropout)
     shared = query.shape[1] // key.shape[1]
+    parts = block.compiled() if plan.prefix and _on_kernels(query) else None
+    if parts is not None:
+        many = (states.repeat_interleave(shared, dim=1) if shared > 1 else states for states in (key, value))
+        whole = (states.flatten(1).contiguous() for states in (query, *many))
+        mixed: Tensor = parts.Attention.apply(*whole, plan, query.shape[1], scaling, Draw.of(dropout))
+        return mixed.view_as(query)
     if plan.plain and shared == 1:
         return attention.attend(query, key, value, plan, scaling=scaling, dropout=dropout)
     if not plan.groups:  # nobody asks
@@ -51,6 +59,10 @@ def attend(
         pieces.append(flat if group.real is None else flat.index_select(0, group.real))
     joined = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
     return joined if plan.order is None else joined.index_select(0, plan.order)
+
+
+def _on_kernels(states: Tensor) -> bool:
+    return states.device.type == "cpu" and states.dtype == torch.float32 and len(states) > 0
 
 
 def _dense(qkv: tuple[Tensor, Tensor, Tensor], group: Group, *, scaling: float, dropout: float) -> Tensor:

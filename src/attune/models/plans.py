@@ -69,6 +69,7 @@ class Plan:
     groups: tuple[Group, ...]
     order: Tensor | None  # [Q] the place of each query among the groups' results; None when they are in order
     plain: bool = True  # every query sees its whole sequence, and nothing is added to the scores
+    prefix: bool = True  # every query sees the first keys of its sequence, be it all, and nothing is added
     ragged: Ragged | None = None
 
 
@@ -126,7 +127,7 @@ def biased(bare: Plan, table: Tensor) -> Plan:
         else:
             bias = table[:, group.places, :longest].transpose(0, 1)
         groups.append(replace(group, bias=bias))
-    return replace(bare, groups=tuple(groups), plain=False)
+    return replace(bare, groups=tuple(groups), plain=False, prefix=False)
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _ragged(queries: _Queries, keys: _Runs, sight: Sight, device: torch.device |
 def _lay(queries: _Queries, keys: _Runs, sight: Sight, device: torch.device | None) -> Plan:
     device = device or CPU
     longest_first = np.argsort(-keys.sizes, kind="stable")
-    groups, places = [], []
+    groups, places, prefix = [], [], True
     for first, last in _cuts(keys.sizes[longest_first]):
         members = longest_first[first:last]
         members = members[queries.runs.sizes[members] > 0]
@@ -196,6 +197,7 @@ def _lay(queries: _Queries, keys: _Runs, sight: Sight, device: torch.device | No
         asking, real = rectangle(queries.runs.starts[members], queries.runs.sizes[members])
         seen, has_key = rectangle(keys.starts[members], keys.sizes[members])
         bound = sight.window is not None and sight.window < seen.shape[1] - 1
+        prefix = prefix and not bound
         causal = sight.causal and queries.all and not bound
         at = queries.places[asking]
         mask = None if causal else _mask(has_key, at if sight.causal or bound else None, sight)
@@ -216,7 +218,7 @@ def _lay(queries: _Queries, keys: _Runs, sight: Sight, device: torch.device | No
     laid = np.concatenate(places)
     in_order = bool((np.diff(laid) > 0).all())
     order = None if in_order else there(np.argsort(laid, kind="stable"), device)
-    return Plan(tuple(groups), order, plain=sight == Sight())
+    return Plan(tuple(groups), order, plain=sight == Sight(), prefix=prefix)
 
 
 def _mask(has_key: np.ndarray, places: np.ndarray | None, sight: Sight) -> np.ndarray | None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers.pytorch_utils import Conv1D
 
-from attune.models.block import compiled
+from attune.models import block
 from attune.models.curves import TANH, gelu_of
 from attune.models.families.stack import Stack
 from attune.models.layer import Attention, Layer, Rotary
@@ -98,7 +98,7 @@ def _split(joint: Any, asked: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Ten
 
 def _feed_forward(part: Any, states: Tensor) -> Tensor:
     """transformers' GPT2MLP; bias and activation in one pass of a compiled kernel, where that can be."""
-    parts, plain = compiled(), type(part.c_fc) is Conv1D and states.dtype == torch.float32
+    parts, plain = block.compiled(), type(part.c_fc) is Conv1D and states.dtype == torch.float32
     if parts is None or states.device.type != "cpu" or not plain or gelu_of(part.act) != TANH:
         fed: Tensor = part(states)
         return fed
