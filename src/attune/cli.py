@@ -112,7 +112,7 @@ def train(
             screen.within(fitting, told, "" if fitting is ready else budget)
             ready = fitting
         if dry_run:
-            screen.say("  Nothing was trained or written (--dry-run)")
+            screen.say(f"  Nothing was trained or written (--dry-run); the time it takes: {command('plan')}")
             return
         _trained(screen, ready, out, at_least)
 
