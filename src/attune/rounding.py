@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from attune import rundir
 from attune.data.table import Table
+from attune.errors import MachineError
 from attune.metrics.intervals import Difference
 from attune.metrics.scales import scale
 from attune.predictor import Predictor
@@ -44,7 +46,8 @@ def cost(predictor: Predictor, run: rundir.RunDir, precision: str) -> Cost:
     held = run.read(name)
     if held is None:
         held = asdict(_measured(predictor, _drawn(run, predictor.task), precision))
-        run.write(name, held)
+        with contextlib.suppress(MachineError):  # a run that lies where nobody may write is measured each time
+            run.write(name, held)
     return Cost(**held)
 
 
@@ -85,6 +88,7 @@ def _measured(predictor: Predictor, rows: Table, precision: str) -> Cost:
     changed = sum(a != b for a, b in zip(*labels, strict=True))
     gold = task.gold(rows)
     gaps = [task.compared(gold, short, exact, metric=metric, seed=0) for metric in task.judged_by]
+    gaps = [gap for gap in gaps if np.isfinite([gap.difference, gap.low, gap.high, gap.p]).all()]
     numbers = not isinstance(gold, list) and gold.dtype.kind == "f"  # which hardly ever stay the same
     many = "1 test row" if len(rows) == 1 else f"{len(rows):,} test rows"
     words = f"beside float32 on {many} {', '.join(map(_amount, gaps))}"
