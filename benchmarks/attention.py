@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
-from attune.models import block, masked
+from attune.models import attention, block
 from attune.models.plans import Sight, plan
 
 HEADS, WIDTH = 12, 32
@@ -45,7 +45,7 @@ def measured(lengths: list[int], sight: Sight, dropout: float, turns: int) -> di
         for side, compiled in SIDES.items():
             with mock.patch.object(block, "compiled", compiled):
                 began = time.process_time()
-                out = masked.attend(q, k, v, laid, scaling=WIDTH**-0.5, dropout=dropout)
+                out = attention.attend(q, k, v, laid, scaling=WIDTH**-0.5, dropout=dropout)
                 between = time.process_time()
                 out.backward(g)
                 spent = {"forward": between - began, "backward": time.process_time() - between}

@@ -221,7 +221,7 @@ def test_the_plan_names_a_gpu_that_is_not_used(checkpoints, reviews, monkeypatch
     assert not ready.rows.notes  # it says nothing of the data, and so does not stand in the report
 
 
-@pytest.mark.parametrize("family", ["gpt2", "albert"])
+@pytest.mark.parametrize("family", ["gpt2", "modernbert"])
 def test_bfloat16_on_a_cpu_is_refused_where_it_would_be_ignored(checkpoints, reviews, monkeypatch, family):
     monkeypatch.setattr(machine, "bfloat16", lambda: True)
     base = {"base": checkpoints(family), "max_tokens": 16}

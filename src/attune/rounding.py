@@ -46,7 +46,9 @@ def cost(predictor: Predictor, run: rundir.RunDir, precision: str) -> Cost:
     held = run.read(name)
     if held is None:
         held = asdict(_measured(predictor, _drawn(run, predictor.task), precision))
-        with contextlib.suppress(MachineError):  # a run that lies where nobody may write is measured each time
+        with contextlib.suppress(
+            MachineError
+        ):  # a run that lies where nobody may write is measured each time
             run.write(name, held)
     return Cost(**held)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from attune.models.masked import attend
+from attune.models.attention import attend
 from attune.models.plans import Plan, biased
 
 Map = Callable[[Tensor], Tensor]
