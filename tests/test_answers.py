@@ -132,5 +132,6 @@ def test_a_precision_that_cannot_be_had_is_told(monkeypatch, precision, able, wo
 
     monkeypatch.setattr(machine, "bfloat16", lambda: able)
     monkeypatch.setattr(machine, "int8", lambda: able)
+    monkeypatch.setattr(machine, "kernels", lambda: "on")
     with pytest.raises(RecipeError, match=words):
         open_run("no-run", precision=precision)

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "evaluate": {"metrics", "models", "prepare", "rundir", "training", "trust"},
     "parity": {"errors", "files", "recipe_file", "rundir", "data", "models", "tasks"},
     "predictor": {"errors", "machine", "recipe_file", "rundir", "data", "tasks", "models", "training"},
-    "rounding": {"errors", "data", "metrics", "predictor", "rundir", "training"},
+    "rounding": {"errors", "files", "machine", "data", "metrics", "predictor", "rundir", "training"},
     "serve": {"errors", "machine", "data", "metrics", "rundir", "predictor", "rounding"},
     "answers": {"errors", "files", "rundir", "data", "predictor", "rounding"},
     "run": GROUND

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -13,10 +15,12 @@ from hypothesis import strategies as st
 
 import attune
 from attune import answers, machine, predictor, rounding, rundir
+from attune.errors import MachineError, Problem
 from attune.models import load
 from attune.models.kernels import integers
 from attune.models.stream import Stream
 
+KEPT = "rounding_int8.json"
 LIKE_BERT = ("bert", "roberta", "albert", "distilbert", "electra")
 
 
@@ -142,25 +146,25 @@ def test_what_int8_costs_is_measured_once_on_the_test_rows_and_said(vnni, finish
         answers.write(str(finished.path), str(file), out=out, precision="int8", say=said.append)
         monkeypatch.setattr(rounding, "_measured", None)  # the second time it is read
     assert said[0] == said[2]
-    assert said[0].startswith("int8: beside float32 on ")
-    assert "macro-F1 0.0 points [" in said[0]
+    rows = len(list(finished.lines("predictions/test.jsonl")))
+    assert said[0].startswith(f"int8: {rows} of {rows} test rows get the answer of float32 (")
+    assert "; macro-F1 0.0 points beside float32; accuracy 0.0 points beside float32" in said[0]
     assert said[1] == f"2 rows answered: {tmp_path / 'a.csv'}"
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
-    held = finished.read("rounding_int8.json")
-    rows = len(list(finished.lines("predictions/test.jsonl")))
-    assert held["rows"] == rows
-    assert {gap["metric"] for gap in held["differences"]} == {"f1_macro", "accuracy"}
-    assert held["changed"] <= rows
+
+
+def fresh(run):
+    """The run without what was measured on it, opened in int8."""
+    (run.path / KEPT).unlink(missing_ok=True)
+    return predictor.open_run(str(run.path), precision="int8")
 
 
 def test_what_int8_costs_is_what_its_answers_say(vnni, finished, monkeypatch):
+    ours = fresh(finished)
     monkeypatch.setattr(
         integers, "multiply", lambda a, b: 1000 * exactly(a.roll(1, 1), b)
     )  # breaks the model
-    (finished.path / "rounding_int8.json").unlink(missing_ok=True)
-    ours = predictor.open_run(str(finished.path), precision="int8")
-    cost = rounding.cost(ours, finished, "int8")
-    (finished.path / "rounding_int8.json").unlink()
+    cost = rounding.cost(ours)
     rows = [json.loads(line) for line in finished.lines("predictions/test.jsonl")]
     told = [answer.label for answer in ours.predict([row["text"] for row in rows])]
     exact = [row["predicted"] for row in rows]
@@ -171,15 +175,119 @@ def test_what_int8_costs_is_what_its_answers_say(vnni, finished, monkeypatch):
     (accuracy,) = (gap["difference"] for gap in cost.differences if gap["metric"] == "accuracy")
     assert accuracy == pytest.approx(right - before)
     assert accuracy < 0
+    assert f"accuracy {100 * accuracy:.1f} points [" in str(cost)
+
+
+def test_measuring_leaves_the_predictor_as_it_was(vnni, finished, monkeypatch):
+    ours = fresh(finished)
+    layers, before = ours.model.layers, ours.predict(["the kettle is good"])
+    seen = []
+    real = rounding.predictions
+
+    def watched(*given):
+        seen.append(ours.predict(["the kettle is good"]))  # meanwhile, as another thread would
+        return real(*given)
+
+    monkeypatch.setattr(rounding, "predictions", watched)
+    rounding.cost(ours)
+    assert seen == [before, before]
+    assert ours.model.layers is layers
+
+
+@pytest.mark.parametrize("held", ["", "[]", '{"precision": "int8", "rows": 3}', "folder", "old"])
+def test_what_was_kept_and_does_not_fit_is_measured_anew(vnni, finished, held):
+    ours = fresh(finished)
+    expected = rounding.cost(ours)
+    path = finished.path / KEPT
+    path.unlink()
+    if held == "folder":
+        path.mkdir()
+    elif held == "old":
+        kept = {**asdict(expected), "changed": 7, "measured": {**expected.measured, "attune": "0.0.0"}}
+        path.write_text(json.dumps(kept), encoding="utf-8")
+    else:
+        path.write_text(held, encoding="utf-8")
+    assert rounding.cost(ours) == expected
+    path.rmdir() if held == "folder" else path.unlink()
+
+
+def test_a_run_that_cannot_be_written_to_answers_all_the_same(vnni, finished, monkeypatch):
+    ours = fresh(finished)
+
+    def refuse(name, value):
+        raise MachineError(Problem(name, "the folder is read-only"))
+
+    monkeypatch.setattr(finished, "write", refuse)
+    ours.run = finished
+    assert rounding.cost(ours).rows > 1
+    assert not (finished.path / KEPT).exists()
+
+
+def copied(finished, tmp_path, change):
+    """Another run of the same model, with other lines of test rows."""
+    shutil.copytree(finished.path, tmp_path / "run")
+    path = tmp_path / "run" / "predictions/test.jsonl"
+    lines = change(path.read_text(encoding="utf-8").splitlines(keepends=True))
+    path.write_text("".join(lines), encoding="utf-8")
+    return predictor.open_run(str(tmp_path / "run"), precision="int8")
+
+
+def test_rows_that_are_damaged_too_long_or_not_there_keep_nobody_from_an_answer(vnni, finished, tmp_path):
+    whole = len(list(finished.lines("predictions/test.jsonl")))
+    for name, change, rows in (
+        ("cut", lambda lines: [*lines[:-1], lines[-1][:20]], whole - 1),
+        (
+            "long",
+            lambda lines: [lines[0].replace('"text": "', f'"text": "{"so " * 90_000}'), *lines[1:]],
+            whole - 1,
+        ),
+        ("none", lambda lines: [], 0),
+    ):
+        cost = rounding.cost(copied(finished, tmp_path / name, change))
+        # the long one is passed over, unless it is the first that is drawn
+        assert cost.rows == rows or (name == "long" and cost.rows == 1)
+    assert str(cost) == "int8: the run has no test rows to measure on what it costs"
+
+
+def test_numbers_say_how_far_they_move_and_few_rows_claim_nothing():
+    gap = {"metric": "spearmanr", "difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "n": 9}
+    told = str(rounding.Cost("int8", 9, 40, 9, [0.012, 0.11], [gap], {}))
+    assert told == (
+        "int8: 9 test rows (drawn from 40) get numbers that are 0.012 from float32's in the mean, 0.11 at most; "
+        "Spearman correlation 0.000 beside float32"
+    )
+    told = str(rounding.Cost("int8", 1, 1, 0, None, [], {}))
+    assert told == "int8: 1 of 1 test row get the answer of float32 (20.7 to 100.0 % of all such rows)"
 
 
 def test_no_more_rows_are_drawn_than_two_precisions_take_in_some_seconds(finished, monkeypatch):
     task = predictor.open_run(str(finished.path)).task
-    monkeypatch.setattr(rounding, "CHARACTERS", 300)
-    few = rounding._drawn(finished, task)
-    assert 1 <= len(few) < 30
+    monkeypatch.setattr(rounding, "BYTES", 300)
+    few, count = rounding._drawn(finished, task)
+    assert 1 <= len(few) < count
     assert sum(map(len, few.column("text"))) <= 300 or len(few) == 1
-    assert list(rounding._drawn(finished, task).column("text")) == list(few.column("text"))
+    assert list(rounding._drawn(finished, task)[0].column("text")) == list(few.column("text"))
+
+
+def test_a_processor_whose_sums_saturate_is_refused(monkeypatch):
+    monkeypatch.setattr(machine, "int8", lambda: True)
+    monkeypatch.setattr(machine, "kernels", lambda: "on")
+    monkeypatch.setattr(integers, "multiply", lambda a, b: exactly(a, b).clamp(-(2**15), 2**15))
+    with pytest.raises(attune.errors.RecipeError, match="no products in int8"):
+        predictor._check("int8", "cpu")
+
+
+def test_kernels_that_are_off_are_the_reason_that_is_told(monkeypatch):
+    monkeypatch.setenv("ATTUNE_KERNELS", "0")
+    with pytest.raises(attune.errors.RecipeError, match="need the compiled kernels; found off"):
+        predictor._check("bfloat16", "cpu")
+
+
+def test_training_forgets_the_matrices_that_answered(vnni, checkpoints):
+    backbone = load.backbone(checkpoints("bert"), "classification", ["a", "b"], seed=3)
+    assert backbone.answer_in("int8")
+    backbone.train()
+    assert all(layer.answers == "float32" for layer in backbone.layers)
 
 
 def test_int8_on_a_gpu_is_refused():

@@ -30,7 +30,7 @@ class Echo:
     """A predictor that says what it was asked, and breaks where it is told to."""
 
     def __init__(self):
-        self.names, self.calls = {"text": "review"}, []
+        self.names, self.calls, self.precision = {"text": "review"}, [], "float32"
         self.task = type(
             "Task", (), {"name": "classification", "labels": ("a", "b"), "main_metric": "f1_macro"}
         )

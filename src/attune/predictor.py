@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -17,12 +17,7 @@ from attune.models import load, tokens
 from attune.models.backbone import Backbone
 from attune.models.place import Place, best
 
-# what answers may be computed in, and whether this processor multiplies in it
-PRECISIONS: dict[str, Callable[[], bool] | None] = {
-    "float32": None,
-    "bfloat16": lambda: machine.bfloat16(),
-    "int8": lambda: machine.int8(),
-}
+PRECISIONS = ("float32", "bfloat16", "int8")  # what answers may be computed in
 CHUNK = 1024  # rows answered at once: sorted by length within, so that no sequence waits for a longer one
 # a text; a text and its second one; the words of a text to tag; the cells of a row by role
 Input = str | Sequence[str] | Mapping[str, Any]
@@ -31,8 +26,15 @@ Input = str | Sequence[str] | Mapping[str, Any]
 class Predictor:
     """The model of a finished run."""
 
+    run: rundir.RunDir | None = None
+    precision = "float32"  # of its products
+
     def __init__(
-        self, task: Any, model: Backbone, encoder: tokens.TextEncoder, roles: Mapping[str, Any]
+        self,
+        task: Any,
+        model: Backbone,
+        encoder: tokens.TextEncoder,
+        roles: Mapping[str, Any],
     ) -> None:
         self.task, self.model, self.encoder = task, model, encoder
         self.names = {role: roles[role] for role in ("text", "pair") if roles[role]}  # in the training file
@@ -80,12 +82,23 @@ def _check(precision: str, device: str) -> None:
     """Raises for a precision that cannot be had there, whatever the model."""
     if precision not in PRECISIONS:
         raise RecipeError(Problem("--precision", "no such precision", repr(precision), ", ".join(PRECISIONS)))
-    has = PRECISIONS[precision]
-    if has is not None and device == "cpu" and not (has() and machine.kernels() == "on"):
-        what = f"this processor has no products in {precision}, or the compiled kernels are off"
-        raise RecipeError(Problem("--precision", what, machine.cpu(), "Leave it out"))
     if precision == "int8" and device != "cpu":
         raise RecipeError(Problem("--precision", "int8 is for CPUs", device, "Take bfloat16"))
+    if precision == "float32" or device != "cpu":
+        return
+    if machine.kernels() != "on":
+        what = f"answers in {precision} need the compiled kernels"
+        raise RecipeError(Problem("--precision", what, machine.kernels(), "Leave it out, or turn them on"))
+    if not (machine.bfloat16() if precision == "bfloat16" else machine.int8() and _sums_are_exact()):
+        what = f"this processor has no products in {precision}"
+        raise RecipeError(Problem("--precision", what, machine.cpu(), "Leave it out"))
+
+
+def _sums_are_exact() -> bool:
+    """Whether products in int8 are what they should be: oneDNN may be told not to use what the processor has."""
+    from attune.models.kernels import integers
+
+    return integers.exact()
 
 
 def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> Predictor:
@@ -120,7 +133,11 @@ def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> 
         raise RecipeError(Problem(name, what, f"{type(error).__name__}: {error}"[:120], fix)) from error
     model.move(where)
     if device == "cpu" and not model.answer_in(precision):
-        what = f"answers in {precision} are for BERT's kin with a GELU"
-        raise RecipeError(Problem("--precision", what, model.model.config.model_type, "Leave it out"))
+        what, config = f"answers in {precision} are for BERT's kin with a GELU", model.model.config
+        activation = getattr(config, "hidden_act", getattr(config, "activation", "another activation"))
+        found = f"{config.model_type} with {activation}"
+        raise RecipeError(Problem("--precision", what, found, "Leave it out"))
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
-    return Predictor(task, model, encoder, run.read("data.json")["roles"])
+    predictor = Predictor(task, model, encoder, run.read("data.json")["roles"])
+    predictor.run, predictor.precision = run, precision
+    return predictor

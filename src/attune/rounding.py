@@ -3,101 +3,141 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from attune import rundir
+from attune import files, machine
 from attune.data.table import Table
-from attune.errors import MachineError
-from attune.metrics.intervals import Difference
-from attune.metrics.scales import scale
+from attune.errors import AttuneError, Problem, RecipeError
+from attune.metrics.scales import scale, wilson
 from attune.predictor import Predictor
+from attune.rundir import RunDir
 from attune.training.loop import predictions
 
 ROWS = 1000
-CHARACTERS = 200_000  # of texts, some 45,000 tokens: no more rows than that, for both precisions are computed
+BYTES = 200_000  # of texts, some 45,000 tokens: no more rows than that, for both precisions are computed
+TEST = "predictions/test.jsonl"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """How answers in a precision differ from those in float32 on drawn test rows."""
+    """How answers in a precision differ from those in float32 on test rows, drawn where there are many."""
 
     precision: str
     rows: int
-    changed: int  # answers that are others; numbers count where they differ at all
+    of: int  # test rows in all
+    changed: int  # rows whose answer is another; of numbers those that differ at all
+    moved: list[float] | None  # of answers that are numbers: by how much in the mean, and at most
     differences: list[
         dict[str, Any]
-    ]  # of the metrics that judge the run, lower precision - float32, as `Difference`
-    sentence: str
+    ]  # `Difference`s of the metrics that judge the run: this precision - float32
+    measured: dict[str, str]  # on which test rows, processor and version
+
+    def __str__(self) -> str:
+        if not self.rows:
+            return f"{self.precision}: the run has no test rows to measure on what it costs"
+        tests = f"{self.rows:,} test row{'' if self.rows == 1 else 's'}"
+        tests += f" (drawn from {self.of:,})" if self.rows < self.of else ""
+        if self.moved is None:
+            same = self.rows - self.changed
+            low, high = (100 * bound for bound in wilson(same / self.rows, self.rows))
+            told = (
+                f"{same:,} of {tests} get the answer of float32 ({low:.1f} to {high:.1f} % of all such rows)"
+            )
+        else:
+            mean, most = self.moved
+            told = f"{tests} get numbers that are {mean:.3g} from float32's in the mean, {most:.3g} at most"
+        return "; ".join([f"{self.precision}: {told}", *map(_amount, self.differences)])
 
 
-def cost(predictor: Predictor, run: rundir.RunDir, precision: str) -> Cost:
-    """Measured once and kept in the run as `rounding_<precision>.json`; the predictor answers in it afterwards.
+def told(predictor: Predictor) -> str:
+    """A line about what a precision costs; nothing of float32, and of a GPU, where it is not measured."""
+    if predictor.precision == "float32" or predictor.model.place.device.type != "cpu":
+        return ""
+    return str(cost(predictor))
+
+
+def cost(predictor: Predictor) -> Cost:
+    """What the predictor's precision costs on the test rows of its run.
+
+    It is kept in the run as `rounding_<precision>.json`, and measured again where test rows, processor or version are
+    others, or the run cannot be written to.
 
     Args:
-        predictor: of the run, on a CPU.
-        run: whose `predictions/test.jsonl` holds rows and truth.
-        precision: bfloat16 or int8, which this model can answer in.
+        predictor: of a run, `attune.load(run, precision="int8")`; it answers as before, meanwhile too.
     """
-    name = f"rounding_{precision}.json"
-    held = run.read(name)
-    if held is None:
-        held = asdict(_measured(predictor, _drawn(run, predictor.task), precision))
-        with contextlib.suppress(
-            MachineError
-        ):  # a run that lies where nobody may write is measured each time
-            run.write(name, held)
-    return Cost(**held)
+    run = predictor.run
+    assert run is not None, "a predictor without a run has no test rows"
+    name, now = f"rounding_{predictor.precision}.json", _now(run)
+    with contextlib.suppress(AttuneError, OSError, TypeError):  # not there, not whole, or of another version
+        held = run.read(name)
+        if {field.name for field in fields(Cost)} == set(held) and held["measured"] == now:
+            return Cost(**held)
+    found = _measured(predictor, run, now)
+    with contextlib.suppress(AttuneError, OSError):
+        run.write(name, asdict(found))
+    return found
 
 
-def told(predictor: Predictor, run: rundir.RunDir, precision: str) -> str:
-    """A line about what a precision costs; nothing of float32, and of a GPU, where it was not measured."""
-    if precision == "float32" or predictor.model.place.device.type != "cpu":
-        return ""
-    return f"{precision}: {cost(predictor, run, precision).sentence}"
+def _now(run: RunDir) -> dict[str, str]:
+    path = run.path / TEST
+    rows = files.sha256(path) if path.is_file() else ""
+    return {"test_rows": rows, "processor": machine.cpu(), "attune": machine.version()}
 
 
-def _drawn(run: rundir.RunDir, task: Any) -> Table:
-    """Test rows by role, with what is true as `label`."""
-    lines = list(run.lines("predictions/test.jsonl"))
+def _drawn(run: RunDir, task: Any) -> tuple[Table, int]:
+    """Test rows by role, with what is true as `label`, and how many there are to draw from."""
+    lines = list(run.lines(TEST))
     rows: list[dict[str, Any]] = []
-    room = CHARACTERS
-    for place in np.random.default_rng(0).permutation(len(lines))[:ROWS].tolist():
-        record = json.loads(lines[place])
-        room -= sum(len(record.get(role, "")) for role in ("text", "pair"))
-        if room < 0 and rows:
+    room = BYTES
+    for place in np.random.default_rng(0).permutation(len(lines)).tolist():
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # a line that is not whole
+            record = json.loads(lines[place])
+            size = sum(len(record.get(role, "").encode()) for role in ("text", "pair"))
+            if size > room and rows:
+                continue  # such a long one is passed over
+            kept = {role: record[role] for role in ("text", "pair", "words") if role in record}
+            rows.append({**kept, "label": task.truth(record)})
+            room -= size
+        if len(rows) == ROWS:
             break
-        kept = {role: record[role] for role in ("text", "pair", "words") if role in record}
-        rows.append({**kept, "label": task.truth(record)})
     columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
-    return Table("predictions/test.jsonl", tuple(columns), columns, range(len(rows)), "")
+    return Table(TEST, tuple(columns), columns, range(len(rows)), ""), len(lines)
 
 
-def _measured(predictor: Predictor, rows: Table, precision: str) -> Cost:
-    task, model = predictor.task, predictor.model
+def _answers(predictor: Predictor, features: Any, precisions: tuple[str, ...]) -> Iterator[Any]:
+    """The predictions in each precision, by layers of their own on the same weights."""
+    for precision in precisions:
+        model = copy.copy(predictor.model)
+        if not model.answer_in(precision):
+            raise RecipeError(Problem("precision", "the model does not answer in it", precision))
+        yield predictions(predictor.task, model, features)
+
+
+def _measured(predictor: Predictor, run: RunDir, now: dict[str, str]) -> Cost:
+    task, precision = predictor.task, predictor.precision
+    rows, count = _drawn(run, task)
     if not len(rows):
-        return Cost(precision, 0, 0, [], "the run has no test rows to measure it on")
-    features = task.encode(rows, predictor.encoder)
-    found = []
-    for each in ("float32", precision):
-        model.answer_in(each)
-        found.append(predictions(task, model, features))
-    exact, short = found
-    labels = ([_bare(task.answer(one, rows.row(n)).label) for n, one in enumerate(many)] for many in found)
-    changed = sum(a != b for a, b in zip(*labels, strict=True))
-    gold = task.gold(rows)
+        return Cost(precision, 0, count, 0, None, [], now)
+    features, gold = task.encode(rows, predictor.encoder), task.gold(rows)
+    exact, short = _answers(predictor, features, ("float32", precision))
+    pairs = [
+        [_bare(task.answer(one, rows.row(n)).label) for one in both]
+        for n, both in enumerate(zip(exact, short, strict=True))
+    ]
+    changed = sum(a != b for a, b in pairs)
+    moved = None
+    if isinstance(pairs[0][0], float):
+        apart = np.abs([a - b for a, b in pairs])
+        moved = [float(apart.mean()), float(apart.max())]
     gaps = [task.compared(gold, short, exact, metric=metric, seed=0) for metric in task.judged_by]
-    gaps = [gap for gap in gaps if np.isfinite([gap.difference, gap.low, gap.high, gap.p]).all()]
-    numbers = not isinstance(gold, list) and gold.dtype.kind == "f"  # which hardly ever stay the same
-    many = "1 test row" if len(rows) == 1 else f"{len(rows):,} test rows"
-    words = f"beside float32 on {many} {', '.join(map(_amount, gaps))}"
-    others = (
-        "" if numbers else f"; {changed:,} {'answer is another' if changed == 1 else 'answers are others'}"
-    )
-    return Cost(precision, len(rows), changed, [asdict(gap) for gap in gaps], f"{words}{others}")
+    kept = [asdict(gap) for gap in gaps if np.isfinite([gap.difference, gap.low, gap.high, gap.p]).all()]
+    return Cost(precision, len(rows), count, changed, moved, kept, now)
 
 
 def _bare(label: Any) -> Any:
@@ -112,7 +152,12 @@ def _bare(label: Any) -> Any:
     ]
 
 
-def _amount(gap: Difference) -> str:
-    how = scale(gap.metric)
-    amount, low, high = how.told(gap.difference, gap.low, gap.high)
-    return f"{how.words} {amount}{' points' if how.points else ''} [{low}, {high}]"
+def _amount(gap: dict[str, Any]) -> str:
+    """How much higher the metric is than in float32; its interval, where resampled rows tell one."""
+    how = scale(gap["metric"])
+    values = (gap["difference"], gap["low"], gap["high"])
+    amount, low, high = (
+        f"+{each}" if value > 0 else each for each, value in zip(how.told(*values), values, strict=True)
+    )
+    bounds = f" [{low}, {high}]" if gap["low"] < gap["high"] else ""
+    return f"{how.words} {amount}{' points' if how.points else ''}{bounds} beside float32"

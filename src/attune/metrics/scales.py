@@ -94,3 +94,11 @@ def scale(metric: str) -> Scale:
     """The scale of a metric; one that is not in the table has its own name and no limits."""
     unknown = Scale(metric.replace("_", " "), low=-math.inf, high=math.inf, points=None)
     return SCALES.get(metric, unknown)
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """The 95 % interval of a share of `n` rows (Wilson 1927)."""
+    z = 1.96
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -74,7 +74,8 @@ class Block:
     dropouts: tuple[nn.Dropout, nn.Dropout, nn.Dropout]  # on the attention weights, after `out`, after `down`
     half: bool = False  # whether training takes its products in bfloat16
     regional: bool = False  # whether torch compiles what stands between its products, off the CPU
-    shorts: tuple[Any, ...] = EXACT  # the matrices to answer with, by `_linears`: in bfloat16 or int8
+    answers: str = "float32"  # what the products of answers are taken in
+    shorts: tuple[Any, ...] = EXACT  # their matrices in bfloat16 or int8, by `_linears`
 
     @property
     def halves(self) -> bool:
@@ -87,14 +88,17 @@ class Block:
         None where answers are not on the compiled kernels.
         """
         if precision == "float32":
-            return replace(self, shorts=EXACT)
+            return replace(self, answers=precision, shorts=EXACT)
         if not (self.curve and all(type(part) is nn.Linear for part in self._linears())):
             return None
         if precision == "bfloat16":
-            return replace(self, shorts=tuple(part.weight.detach().bfloat16() for part in self._linears()))
-        from attune.models.kernels import integers
+            shorts: tuple[Any, ...] = tuple(part.weight.detach().bfloat16() for part in self._linears())
+        else:
+            assert precision == "int8", precision
+            from attune.models.kernels import integers
 
-        return replace(self, shorts=tuple(map(integers.Product.of, self._linears())))
+            shorts = tuple(map(integers.Product.of, self._linears()))
+        return replace(self, answers=precision, shorts=shorts)
 
     def __call__(self, states: Tensor, plan: Plan) -> Tensor:
         """The layer's result [T, H] at every position of `states` [T, H]."""
@@ -112,8 +116,8 @@ class Block:
         if self._fits(states):
             plain_products = all(type(part) is nn.Linear for part in self._linears())
             if plain_products and not torch.is_grad_enabled() and not any(draw.p for draw in draws):
-                exact = self.shorts[0] is None or isinstance(self.shorts[0], Tensor)
-                return (self._answered if exact else self._answered_in_int8)(asked, states, plan)
+                answered = self._answered_in_int8 if self.answers == "int8" else self._answered
+                return answered(asked, states, plan)
             return self._fused(compiled(), asked, states, plan, draws)
         on_weights, on_out, on_down = draws
         q, k, v = (

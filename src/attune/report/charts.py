@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from attune.metrics.scales import wilson
 from attune.report.svg import Frame, Svg, drawing, path, tag, tick_text
 from attune.report.wording import count, counted, number, percent, score
 
@@ -114,14 +115,6 @@ def reliability(bins: Sequence[dict[str, float]]) -> Svg:
     label = "Reliability: share of right answers against stated probability; the table has the numbers."
     axes = frame.axes("stated probability", "share right")
     return drawing(frame.width, frame.height, label, axes, *parts)
-
-
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """The 95 % interval of a share of `n` rows (Wilson 1927)."""
-    z = 1.96
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def rates(points: Points, x_name: str, y_name: str, chance: Points) -> Svg:

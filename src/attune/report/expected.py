@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from attune.metrics.scales import scale
+from attune.metrics.scales import scale, wilson
 from attune.report import scores, wording
-from attune.report.charts import wilson
 from attune.report.folder import Folder, finite
 from attune.report.kinds import Kind, kind_of
 from attune.report.numbers import bounds

@@ -172,6 +172,7 @@ def info(predictor: Predictor, run: RunDir) -> dict[str, Any]:
         "run": run.path.name,
         "attune": machine.version(),
         "task": task.name,
+        "precision": predictor.precision,
         "reads": predictor.names,
         "labels": list(task.labels),
         "metric": task.main_metric,

@@ -58,6 +58,12 @@ class Bert(Layered):
         self.layers = [made[id(layer)] for layer in self.layers]
         return True
 
+    def train(self) -> None:
+        """Turns dropout on; what answers were taken in is forgotten, for its matrices are about to be old."""
+        super().train()
+        if any(layer.answers != "float32" for layer in self.layers):
+            self.answer_in("float32")
+
     @classmethod
     def first_position(cls, config: Any) -> int:
         """The row of the position table that a sequence's first token takes."""

@@ -69,9 +69,15 @@ class Product:
 def multiply(a: Tensor, b: Tensor) -> Tensor:
     """a @ b of int8 as int32, which is exact where the processor has VNNI.
 
-    Without it oneDNN adds neighbouring products in 16 bits, which saturates; `machine.int8` tells such processors.
+    Without it oneDNN adds neighbouring products in 16 bits, which saturates; `exact` finds that out.
     """
     return torch._int_mm(a, b)
+
+
+def exact() -> bool:
+    """Whether sums of the largest products are what they should be."""
+    a, b = torch.full((8, 64), 127, dtype=torch.int8), torch.full((64, 8), -127, dtype=torch.int8)
+    return bool((multiply(a, b) == -64 * 127 * 127).all())
 
 
 def add_norm(states: Short, product: Product, residual: Tensor, norm: nn.LayerNorm) -> Tensor:
