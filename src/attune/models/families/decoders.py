@@ -98,12 +98,12 @@ def _split(joint: Any, asked: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Ten
 
 def _feed_forward(part: Any, states: Tensor) -> Tensor:
     """transformers' GPT2MLP; bias and activation in one pass of a compiled kernel, where that can be."""
-    parts, plain = block.compiled(), type(part.c_fc) is Conv1D and states.dtype == torch.float32
-    if parts is None or states.device.type != "cpu" or not plain or gelu_of(part.act) != TANH:
-        fed: Tensor = part(states)
-        return fed
-    active = parts.Gelu.apply(torch.mm(states, part.c_fc.weight), part.c_fc.bias, True)
-    fed = part.dropout(part.c_proj(active))
+    parts = block.compiled() if gelu_of(part.act) == TANH and type(part.c_fc) is Conv1D else None
+    if parts is not None and states.device.type == "cpu" and states.dtype == torch.float32:
+        active = parts.Gelu.apply(torch.mm(states, part.c_fc.weight), part.c_fc.bias, True)
+    else:
+        active = part.act(part.c_fc(states))
+    fed: Tensor = part.dropout(part.c_proj(active))
     return fed
 
 

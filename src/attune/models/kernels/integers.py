@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba.core import types
 from torch import Tensor, nn
 
-from attune.models.kernels.rowwise import exact_share, tanh_share
+from attune.models.kernels.rowwise import let_through
 from attune.models.kernels.scalars import F, instructions, kernel, scalar
 from attune.models.kernels.threads import share
 
@@ -80,9 +80,13 @@ def exact() -> bool:
     return bool((multiply(a, b) == -64 * 127 * 127).all())
 
 
-def add_norm(states: Short, product: Product, residual: Tensor, norm: nn.LayerNorm) -> Tensor:
-    """norm(product(states) + residual): [R, K], [R, H] to [R, H]."""
-    sums, made = product.sums(states), torch.empty_like(residual, memory_format=torch.contiguous_format)
+def add_norm(
+    states: Short, product: Product, residual: Tensor, norm: nn.LayerNorm, made: Tensor | None = None
+) -> Tensor:
+    """norm(product(states) + residual): [R, K], [R, H] to [R, H], into `made` where it is given."""
+    sums = product.sums(states)
+    if made is None:
+        made = torch.empty_like(residual, memory_format=torch.contiguous_format)
     given = [tensor.detach().numpy() for tensor in (residual.contiguous(), norm.weight, norm.bias)]
     rows = _arrays(sums, states, product)
     share(restore_norm, len(sums), sums.numel(), *rows, *given, F(norm.eps), made.numpy())
@@ -101,7 +105,7 @@ def feed_forward(
         wide = Short(torch.empty_like(sums, dtype=torch.int8), torch.empty(len(sums)))
         into = wide.numbers.numpy(), wide.scales.numpy()
         share(restore_gelu, len(sums), sums.numel(), *_arrays(sums, narrow, up), tanh, *into)
-        out.copy_(add_norm(wide, down, part, norm))
+        add_norm(wide, down, part, norm, out)
     return made
 
 
@@ -171,14 +175,9 @@ def restore_gelu(begin: Any, end: Any, sums: Any, rows: Any, columns: Any, bias:
     active = np.empty(sums.shape[1], F)
     for t in range(begin, end):
         s_t, each = sums[t], rows[t]
-        if tanh:
-            for j in range(s_t.size):
-                value = F(s_t[j]) * (each * columns[j]) + bias[j]
-                active[j] = value * tanh_share(value)
-        else:
-            for j in range(s_t.size):
-                value = F(s_t[j]) * (each * columns[j]) + bias[j]
-                active[j] = value * exact_share(value)
+        for j in range(s_t.size):
+            value = F(s_t[j]) * (each * columns[j]) + bias[j]
+            active[j] = value * let_through(value, tanh)
         scales[t] = _shorten(active, out[t])
 
 

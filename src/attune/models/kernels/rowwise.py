@@ -23,21 +23,23 @@ FAR = np.float32(-80)  # e^80 is a float32 still
 
 
 @scalar
-def exact_share(value: Any) -> Any:
-    """What a GELU lets through of a value: the normal distribution's share below it."""
-    return F(0.5) * (F(1) + erf(value * ROOT_HALF))
+def let_through(value: Any, tanh: Any) -> Any:
+    """The share of a value that its GELU lets through: of the normal distribution below it, or by the approximation.
+
+    `tanh` is the same for a whole loop, so LLVM makes two of it. (1 + tanh(u)) / 2 is the logistic function of 2 u.
+    """
+    if not tanh:
+        return F(0.5) * (F(1) + erf(value * ROOT_HALF))
+    doubled = TWICE * (value + CUBIC * value * value * value)
+    return F(1) / (F(1) + exp(-(FAR if doubled < FAR else doubled)))
 
 
 @scalar
-def _doubled(value: Any) -> Any:
-    inner = TWICE * (value + CUBIC * value * value * value)
-    return FAR if inner < FAR else inner
-
-
-@scalar
-def tanh_share(value: Any) -> Any:
-    """The same by the approximation: (1 + tanh(u)) / 2 is the logistic function of 2 u."""
-    return F(1) / (F(1) + exp(-_doubled(value)))
+def _steepness(value: Any, share: Any, tanh: Any) -> Any:
+    """How fast that share grows with the value."""
+    if not tanh:
+        return ROOT_TAU * exp(F(-0.5) * value * value)
+    return share * (F(1) - share) * TWICE * (F(1) + F(3) * CUBIC * value * value)
 
 
 @kernel
@@ -126,14 +128,9 @@ def gelu(begin: Any, end: Any, x: Any, bias: Any, tanh: Any, out: Any) -> None:
     """Writes the GELU of x + bias into out, for rows begin to end; by `tanh` or by the exact error function."""
     for t in range(begin, end):
         x_t, o_t = x[t], out[t]
-        if tanh:
-            for j in range(x.shape[1]):
-                value = x_t[j] + bias[j]
-                o_t[j] = value * tanh_share(value)
-        else:
-            for j in range(x.shape[1]):
-                value = x_t[j] + bias[j]
-                o_t[j] = value * exact_share(value)
+        for j in range(x.shape[1]):
+            value = x_t[j] + bias[j]
+            o_t[j] = value * let_through(value, tanh)
 
 
 @kernel
@@ -141,14 +138,9 @@ def gelu_in_place(begin: Any, end: Any, x: Any, bias: Any, tanh: Any) -> None:
     """x becomes the GELU of x + bias, for rows begin to end; LLVM would not trust `gelu` with out = x."""
     for t in range(begin, end):
         x_t = x[t]
-        if tanh:
-            for j in range(x.shape[1]):
-                value = x_t[j] + bias[j]
-                x_t[j] = value * tanh_share(value)
-        else:
-            for j in range(x.shape[1]):
-                value = x_t[j] + bias[j]
-                x_t[j] = value * exact_share(value)
+        for j in range(x.shape[1]):
+            value = x_t[j] + bias[j]
+            x_t[j] = value * let_through(value, tanh)
 
 
 @kernel
@@ -163,18 +155,10 @@ def gelu_backward(begin: Any, end: Any, x: Any, bias: Any, tanh: Any, g: Any, ou
         to_bias[:] = F(0)
         for t in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
             x_t, g_t, o_t = x[t], g[t], out[t]
-            if tanh:
-                for j in range(width):
-                    value = x_t[j] + bias[j]
-                    share = tanh_share(value)
-                    o_t[j] = value * share
-                    steep = TWICE * (F(1) + F(3) * CUBIC * value * value)
-                    g_t[j] *= share + value * share * (F(1) - share) * steep
-            else:
-                for j in range(width):
-                    value = x_t[j] + bias[j]
-                    share = exact_share(value)
-                    o_t[j] = value * share
-                    g_t[j] *= share + value * ROOT_TAU * exp(F(-0.5) * value * value)
+            for j in range(width):
+                value = x_t[j] + bias[j]
+                share = let_through(value, tanh)
+                o_t[j] = value * share
+                g_t[j] *= share + value * _steepness(value, share, tanh)
             for j in range(width):
                 to_bias[j] += g_t[j]
