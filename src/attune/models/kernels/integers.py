@@ -175,9 +175,14 @@ def restore_gelu(begin: Any, end: Any, sums: Any, rows: Any, columns: Any, bias:
     active = np.empty(sums.shape[1], F)
     for t in range(begin, end):
         s_t, each = sums[t], rows[t]
-        for j in range(s_t.size):
-            value = F(s_t[j]) * (each * columns[j]) + bias[j]
-            active[j] = value * let_through(value, tanh)
+        if tanh:  # of one loop LLVM computes both curves here, which takes 1.6 times as long
+            for j in range(s_t.size):
+                value = F(s_t[j]) * (each * columns[j]) + bias[j]
+                active[j] = value * let_through(value, True)
+        else:
+            for j in range(s_t.size):
+                value = F(s_t[j]) * (each * columns[j]) + bias[j]
+                active[j] = value * let_through(value, False)
         scales[t] = _shorten(active, out[t])
 
 
