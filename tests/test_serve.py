@@ -49,7 +49,7 @@ def client(tmp_path):
     run = RunDir(tmp_path / "run")
     run.path.mkdir()
     run.write("metrics.json", {"test": {"f1_macro": {"value": 0.8, "low": 0.7, "high": 0.9, "n": 50}}})
-    made = app.made(Echo(), run, ["testserver"])
+    made = app.made(Echo(), run, ["testserver"], "int8: 49 of 50 test rows")
     with TestClient(made, raise_server_exceptions=False) as held:
         yield held
 
@@ -74,6 +74,7 @@ def test_inputs_are_answered_in_their_order(client):
 def test_what_the_model_is_stands_in_info_and_the_page_needs_nothing_from_elsewhere(client):
     told = client.get("/info").json()
     assert (told["task"], told["metric_name"], told["test"]["value"]) == ("classification", "macro-F1", 0.8)
+    assert (told["precision"], told["rounding"]) == ("float32", "int8: 49 of 50 test rows")
     for path in ("/", "/page.css", "/page.js"):
         reply = client.get(path)
         assert reply.status_code == 200

@@ -21,7 +21,7 @@ from attune.models.kernels import plain, regions
 from attune.models.kernels.draws import Draw
 from attune.models.plans import Plan
 
-EXACT = (None,) * 6  # the layers' own matrices
+OWN = (None,) * 6  # the layers' own matrices
 
 
 @cache
@@ -75,7 +75,7 @@ class Block:
     half: bool = False  # whether training takes its products in bfloat16
     regional: bool = False  # whether torch compiles what stands between its products, off the CPU
     answers: str = "float32"  # what the products of answers are taken in
-    shorts: tuple[Any, ...] = EXACT  # their matrices in bfloat16 or int8, by `_linears`
+    shorts: tuple[Any, ...] = OWN  # their matrices in bfloat16 or int8, by `_linears`
 
     @property
     def halves(self) -> bool:
@@ -88,7 +88,7 @@ class Block:
         None where answers are not on the compiled kernels.
         """
         if precision == "float32":
-            return replace(self, answers=precision, shorts=EXACT)
+            return replace(self, answers=precision, shorts=OWN)
         if not (self.curve and all(type(part) is nn.Linear for part in self._linears())):
             return None
         if precision == "bfloat16":

@@ -55,8 +55,8 @@ class Refused(Exception):
         self.status, self.problem = status, Problem("request", what, found, fix)
 
 
-def made(predictor: Predictor, run: RunDir, hosts: list[str]) -> Starlette:
-    """The application; `hosts` are the names under which it may be asked (`*`: any).
+def made(predictor: Predictor, run: RunDir, hosts: list[str], rounding: str = "") -> Starlette:
+    """The application; `hosts` are the names under which it may be asked (`*`: any), `rounding` what precision costs.
 
     The names matter on a laptop: a page of the web could otherwise ask it, under a name of its own that points here.
     `state.batches` is what waits; whoever ends the server closes it first.
@@ -83,7 +83,7 @@ def made(predictor: Predictor, run: RunDir, hosts: list[str]) -> Starlette:
         waiting = sum(len(each.inputs) for each in batches.waiting)
         return _json({"status": "ok", "waiting": waiting, "answered": batches.answered})
 
-    told = info(predictor, run)
+    told = {**info(predictor, run), "rounding": rounding}
 
     async def tell(_: Request) -> Response:
         return _json(told)

@@ -41,11 +41,11 @@ def serve(
     with listening:
         run = rundir.find(name)
         predictor = open_run(name, precision=precision, device=device)
-        if told := rounding.told(predictor):
-            say(told)
+        if cost := rounding.told(predictor):
+            say(cost)
         predictor.predict([dict.fromkeys(predictor.names, "a")])  # kernels are there before someone waits
         ours = alone(host)
-        application = made(predictor, run, [*NAMES, host] if ours else ["*"])
+        application = made(predictor, run, [*NAMES, host] if ours else ["*"], cost)
         say(f"{run.path} answers at {address(listening)}")
         say("  try it there in a browser, or POST JSON to /predict; Ctrl-C ends it")
         if not ours:

@@ -99,7 +99,8 @@ async function begin() {
   const rows = info.train_rows ? `Learned from ${info.train_rows.toLocaleString("en")} rows. ` : "";
   const test = info.test;
   const figure = (value) => value.toFixed(test.high > 1 ? 1 : 3); // some metrics count in hundredths
-  $("measured").textContent = rows + (test ? `On ${test.n.toLocaleString("en")} test rows: ${info.metric_name} ${figure(test.value)} [${figure(test.low)}, ${figure(test.high)}].` : "");
+  const score = test ? `On ${test.n.toLocaleString("en")} test rows: ${info.metric_name} ${figure(test.value)} [${figure(test.low)}, ${figure(test.high)}].` : "";
+  $("measured").textContent = rows + score + (info.rounding ? ` It answers in ${info.rounding}.` : "");
   const roles = Object.keys(info.reads);
   for (const role of roles) {
     const label = made("label", info.reads[role]), field = made("textarea");
