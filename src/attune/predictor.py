@@ -134,8 +134,8 @@ def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> 
     model.move(where)
     if device == "cpu" and not model.answer_in(precision):
         what, config = f"answers in {precision} are for BERT's kin with a GELU", model.model.config
-        activation = getattr(config, "hidden_act", getattr(config, "activation", "another activation"))
-        found = f"{config.model_type} with {activation}"
+        named = (getattr(config, name, "") for name in ("hidden_act", "activation", "activation_function"))
+        found = " with ".join(filter(None, (config.model_type, next(filter(None, named), ""))))
         raise RecipeError(Problem("--precision", what, found, "Leave it out"))
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
     predictor = Predictor(task, model, encoder, run.read("data.json")["roles"])
