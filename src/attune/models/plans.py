@@ -68,7 +68,6 @@ class Plan:
 
     groups: tuple[Group, ...]
     order: Tensor | None  # [Q] the place of each query among the groups' results; None when they are in order
-    plain: bool = True  # every query sees its whole sequence, and nothing is added to the scores
     prefix: bool = True  # every query sees the first keys of its sequence, be it all, and nothing is added
     ragged: Ragged | None = None
 
@@ -127,7 +126,7 @@ def biased(bare: Plan, table: Tensor) -> Plan:
         else:
             bias = table[:, group.places, :longest].transpose(0, 1)
         groups.append(replace(group, bias=bias))
-    return replace(bare, groups=tuple(groups), plain=False, prefix=False)
+    return replace(bare, groups=tuple(groups), prefix=False)
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ def _ragged(queries: _Queries, keys: _Runs, sight: Sight, device: torch.device |
     begins = [np.append(runs.starts, runs.starts[-1] + runs.sizes[-1]) for runs in (queries.runs, keys)]
     asking, seen = (there(edges.astype(np.int32), device) for edges in begins)
     longest = int(queries.runs.sizes.max()), int(keys.sizes.max())
-    return Plan((), None, plain=sight == Sight(), ragged=Ragged(asking, seen, longest, sight))
+    return Plan((), None, ragged=Ragged(asking, seen, longest, sight))
 
 
 def _lay(queries: _Queries, keys: _Runs, sight: Sight, device: torch.device | None) -> Plan:
@@ -218,7 +217,7 @@ def _lay(queries: _Queries, keys: _Runs, sight: Sight, device: torch.device | No
     laid = np.concatenate(places)
     in_order = bool((np.diff(laid) > 0).all())
     order = None if in_order else there(np.argsort(laid, kind="stable"), device)
-    return Plan(tuple(groups), order, plain=sight == Sight(), prefix=prefix)
+    return Plan(tuple(groups), order, prefix)
 
 
 def _mask(has_key: np.ndarray, places: np.ndarray | None, sight: Sight) -> np.ndarray | None:
