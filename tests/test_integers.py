@@ -145,10 +145,12 @@ def test_what_int8_costs_is_measured_once_on_the_test_rows_and_said(vnni, finish
         out = str(tmp_path / name)
         answers.write(str(finished.path), str(file), out=out, precision="int8", say=said.append)
         monkeypatch.setattr(rounding, "_measured", None)  # the second time it is read
+    measuring, *said = said
+    assert measuring == "first measures on the run's test rows what int8 costs ..."
     assert said[0] == said[2]
     rows = len(list(finished.lines("predictions/test.jsonl")))
-    assert said[0].startswith(f"int8: {rows} of {rows} test rows get the answer of float32 (")
-    assert "; macro-F1 0.0 points beside float32; accuracy 0.0 points beside float32" in said[0]
+    assert said[0].startswith(f"int8: {rows} of {rows} test rows get the same answer as in float32 (")
+    assert "; macro-F1 0.0 points against float32; accuracy 0.0 points against float32" in said[0]
     assert said[1] == f"2 rows answered: {tmp_path / 'a.csv'}"
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
@@ -254,10 +256,10 @@ def test_numbers_say_how_far_they_move_and_few_rows_claim_nothing():
     told = str(rounding.Cost("int8", 9, 40, 9, [0.012, 0.11], [gap], {}))
     assert told == (
         "int8: 9 test rows (drawn from 40) get numbers that are 0.012 from float32's in the mean, 0.11 at most; "
-        "Spearman correlation 0.000 beside float32"
+        "Spearman correlation 0.000 against float32"
     )
     told = str(rounding.Cost("int8", 1, 1, 0, None, [], {}))
-    assert told == "int8: 1 of 1 test row get the answer of float32 (20.7 to 100.0 % of all such rows)"
+    assert told == "int8: 1 of 1 test row get the same answer as in float32 (95 % interval: 20.7 to 100.0 %)"
 
 
 def test_no_more_rows_are_drawn_than_two_precisions_take_in_some_seconds(finished, monkeypatch):
@@ -288,6 +290,11 @@ def test_training_forgets_the_matrices_that_answered(vnni, checkpoints):
     assert backbone.answer_in("int8")
     backbone.train()
     assert all(layer.answers == "float32" for layer in backbone.layers)
+
+
+def test_float32_is_not_measured_against_itself(finished):
+    with pytest.raises(attune.errors.RecipeError, match="what the others are measured against"):
+        rounding.cost(predictor.open_run(str(finished.path)))
 
 
 def test_int8_on_a_gpu_is_refused():

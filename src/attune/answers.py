@@ -84,7 +84,7 @@ def _opened(name: str, precision: str, device: str, say: Callable[[str], None]) 
     from attune.predictor import open_run
 
     predictor = open_run(name, precision=precision, device=device)
-    if told := rounding.told(predictor):
+    if told := rounding.told(predictor, say):
         say(told)
     return predictor
 

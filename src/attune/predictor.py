@@ -88,10 +88,12 @@ def _check(precision: str, device: str) -> None:
         return
     if machine.kernels() != "on":
         what = f"answers in {precision} need the compiled kernels"
-        raise RecipeError(Problem("--precision", what, machine.kernels(), "Leave it out, or turn them on"))
+        raise RecipeError(
+            Problem("--precision", what, machine.kernels(), "Leave --precision out, or turn them on")
+        )
     if not (machine.bfloat16() if precision == "bfloat16" else machine.int8() and _sums_are_exact()):
         what = f"this processor has no products in {precision}"
-        raise RecipeError(Problem("--precision", what, machine.cpu(), "Leave it out"))
+        raise RecipeError(Problem("--precision", what, machine.cpu(), "Leave --precision out"))
 
 
 def _sums_are_exact() -> bool:
@@ -136,7 +138,7 @@ def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> 
         what, config = f"answers in {precision} are for BERT's kin with a GELU", model.model.config
         named = (getattr(config, name, "") for name in ("hidden_act", "activation", "activation_function"))
         found = " with ".join(filter(None, (config.model_type, next(filter(None, named), ""))))
-        raise RecipeError(Problem("--precision", what, found, "Leave it out"))
+        raise RecipeError(Problem("--precision", what, found, "Leave --precision out"))
     encoder = tokens.TextEncoder.of(load.tokenizer(str(run.model)), recipe.model)
     predictor = Predictor(task, model, encoder, run.read("data.json")["roles"])
     predictor.run, predictor.precision = run, precision

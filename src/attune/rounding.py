@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -46,19 +46,25 @@ class Cost:
         if self.moved is None:
             same = self.rows - self.changed
             low, high = (100 * bound for bound in wilson(same / self.rows, self.rows))
-            told = (
-                f"{same:,} of {tests} get the answer of float32 ({low:.1f} to {high:.1f} % of all such rows)"
-            )
+            bounds = f"95 % interval: {low:.1f} to {high:.1f} %"
+            told = f"{same:,} of {tests} get the same answer as in float32 ({bounds})"
         else:
             mean, most = self.moved
             told = f"{tests} get numbers that are {mean:.3g} from float32's in the mean, {most:.3g} at most"
         return "; ".join([f"{self.precision}: {told}", *map(_amount, self.differences)])
 
 
-def told(predictor: Predictor) -> str:
-    """A line about what a precision costs; nothing of float32, and of a GPU, where it is not measured."""
+def told(predictor: Predictor, say: Callable[[str], None]) -> str:
+    """A line about what a precision costs; nothing of float32, and of a GPU, where it is not measured.
+
+    Args:
+        predictor: of a run.
+        say: takes a line before the seconds that measuring takes.
+    """
     if predictor.precision == "float32" or predictor.model.place.device.type != "cpu":
         return ""
+    if kept(predictor) is None:
+        say(f"first measures on the run's test rows what {predictor.precision} costs ...")
     return str(cost(predictor))
 
 
@@ -70,18 +76,39 @@ def cost(predictor: Predictor) -> Cost:
 
     Args:
         predictor: of a run, `attune.load(run, precision="int8")`; it answers as before, meanwhile too.
+
+    Raises:
+        RecipeError: for a predictor in float32.
     """
-    run = predictor.run
-    assert run is not None, "a predictor without a run has no test rows"
-    name, now = f"rounding_{predictor.precision}.json", _now(run)
-    with contextlib.suppress(AttuneError, OSError, TypeError):  # not there, not whole, or of another version
-        held = run.read(name)
-        if {field.name for field in fields(Cost)} == set(held) and held["measured"] == now:
-            return Cost(**held)
-    found = _measured(predictor, run, now)
+    if predictor.precision == "float32":
+        fix = 'Load the run with precision="int8" or "bfloat16"'
+        raise RecipeError(Problem("precision", "float32 is what the others are measured against", fix=fix))
+    if (held := kept(predictor)) is not None:
+        return held
+    run = _run(predictor)
+    found = _measured(predictor, run)
     with contextlib.suppress(AttuneError, OSError):
-        run.write(name, asdict(found))
+        run.write(_name(predictor), asdict(found))
     return found
+
+
+def kept(predictor: Predictor) -> Cost | None:
+    """What was measured before, where it is of these test rows, this processor and this version."""
+    run = _run(predictor)
+    with contextlib.suppress(AttuneError, OSError, TypeError):  # not there, not whole, or of another version
+        held = run.read(_name(predictor))
+        if {field.name for field in fields(Cost)} == set(held) and held["measured"] == _now(run):
+            return Cost(**held)
+    return None
+
+
+def _run(predictor: Predictor) -> RunDir:
+    assert predictor.run is not None, "a predictor without a run has no test rows"
+    return predictor.run
+
+
+def _name(predictor: Predictor) -> str:
+    return f"rounding_{predictor.precision}.json"
 
 
 def _now(run: RunDir) -> dict[str, str]:
@@ -119,8 +146,8 @@ def _answers(predictor: Predictor, features: Any, precisions: tuple[str, ...]) -
         yield predictions(predictor.task, model, features)
 
 
-def _measured(predictor: Predictor, run: RunDir, now: dict[str, str]) -> Cost:
-    task, precision = predictor.task, predictor.precision
+def _measured(predictor: Predictor, run: RunDir) -> Cost:
+    task, precision, now = predictor.task, predictor.precision, _now(run)
     rows, count = _drawn(run, task)
     if not len(rows):
         return Cost(precision, 0, count, 0, None, [], now)
@@ -160,4 +187,4 @@ def _amount(gap: dict[str, Any]) -> str:
         f"+{each}" if value > 0 else each for each, value in zip(how.told(*values), values, strict=True)
     )
     bounds = f" [{low}, {high}]" if gap["low"] < gap["high"] else ""
-    return f"{how.words} {amount}{' points' if how.points else ''}{bounds} beside float32"
+    return f"{how.words} {amount}{' points' if how.points else ''}{bounds} against float32"

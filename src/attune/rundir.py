@@ -150,6 +150,9 @@ def find(name: str) -> RunDir:
     if name == "last" and known:
         return RunDir(known[-1])
     path = Path(name)
+    if name == "last" and not path.exists():
+        fix = f"`{command('train')}` makes one; or go to the folder that holds runs/, or name a run's folder"
+        raise RecipeError(Problem("last", f"there is no run in {RUNS}/ here", fix=fix))
     if not (path / "run.json").is_file():
         fix = (
             nearest(name, [str(run) for run in known])

@@ -41,7 +41,7 @@ def serve(
     with listening:
         run = rundir.find(name)
         predictor = open_run(name, precision=precision, device=device)
-        if cost := rounding.told(predictor):
+        if cost := rounding.told(predictor, say):
             say(cost)
         predictor.predict([dict.fromkeys(predictor.names, "a")])  # kernels are there before someone waits
         ours = alone(host)
