@@ -265,32 +265,6 @@ def test_a_model_answers_the_same_with_and_without_the_kernels(checkpoints, fami
     assert all(torch.equal(weight, before[name]) for name, weight in backbone.model.state_dict().items())
 
 
-@pytest.mark.parametrize("family", POST_NORM)
-def test_answers_in_bfloat16_are_near_and_training_is_as_it_was(checkpoints, family):
-    backbone = load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3)
-    stream = Stream.of([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)])
-
-    def answered():
-        backbone.model.eval()
-        with torch.inference_mode():
-            return backbone.hidden(stream, torch.arange(30))
-
-    def trained():
-        backbone.model.train()
-        torch.manual_seed(4)
-        return backbone.classify(stream).detach()
-
-    exact, before = answered(), trained()
-    assert backbone.answer_in("bfloat16")
-    near = answered()
-    assert not torch.equal(near, exact)
-    torch.testing.assert_close(near, exact, atol=5e-2, rtol=5e-2)
-    assert torch.equal(trained(), before)
-    assert backbone.answer_in("float32")
-    assert torch.equal(answered(), exact)
-    assert not load.backbone(checkpoints("gpt2"), "classification", ["a", "b"], seed=3).answer_in("bfloat16")
-
-
 @pytest.mark.parametrize("rows", [1, 33, 70])
 def test_the_parts_that_answer_are_those_of_torch_in_double_precision(rows, monkeypatch):
     monkeypatch.setattr(inference, "ROWS", 32)

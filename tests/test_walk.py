@@ -373,30 +373,31 @@ def test_a_run_that_cannot_be_saved_when_it_is_left_is_not_said_to_be(
     assert folder.read("run.json")["status"] == "failed"
 
 
-def test_a_run_whose_recipe_was_changed_is_not_resumed(checkpoints, reviews, tmp_path):
+@pytest.fixture
+def stopped(checkpoints, reviews, tmp_path):
+    """The folder of a run that was stopped at its beginning."""
     ready = runs.plan(recipe_file.load(str(reviews), QUICK, {"model.base": checkpoints("bert")}))
     folder = runs.start(ready, str(tmp_path / "run"))
     events = runs.train(ready, folder)
     next(events)
     events.close()
-    path = folder.path / "recipe.yaml"
+    return folder
+
+
+def test_a_run_whose_recipe_was_changed_is_not_resumed(stopped):
+    path = stopped.path / "recipe.yaml"
     held = path.read_text(encoding="utf-8")
     path.write_text(held.replace("clip: 1.0", "clip: 0.5"), encoding="utf-8")
     with pytest.raises(RecipeError, match="the recipe is not what it was"):
-        runs.reopen(str(folder.path))
+        runs.reopen(str(stopped.path))
     path.write_text(held, encoding="utf-8")
-    runs.reopen(str(folder.path))
+    runs.reopen(str(stopped.path))
 
 
-def test_a_run_whose_file_was_changed_says_so_once(checkpoints, reviews, tmp_path):
-    ready = runs.plan(recipe_file.load(str(reviews), QUICK, {"model.base": checkpoints("bert")}))
-    folder = runs.start(ready, str(tmp_path / "run"))
-    events = runs.train(ready, folder)
-    next(events)
-    events.close()
+def test_a_run_whose_file_was_changed_says_so_once(stopped, reviews):
     reviews.write_text(reviews.read_text(encoding="utf-8").replace("kettle", "bottle"), encoding="utf-8")
     with pytest.raises(DataError, match="the file is not what it was") as caught:
-        runs.reopen(str(folder.path))
+        runs.reopen(str(stopped.path))
     assert len(caught.value.problems) == 1  # though it holds all three parts
 
 

@@ -60,22 +60,26 @@ def write(
     rundir.find(name)
     opened = partial(_opened, name, precision, device, say)
     rows = _piped(name, opened) if source == "-" else _of_file(name, source, columns or {}, encoding, opened)
-    if not out:
-        for given, answer in rows:
-            sys.stdout.write(_told(_beside(given, answer)) + "\n")
-            sys.stdout.flush()
+    if out:
+        written = _into(Path(out), rows)
+        say(f"{written:,} {'row' if written == 1 else 'rows'} answered: {out}")
         return
-    path, kind = Path(out), Path(out).suffix.lower()
+    for given, answer in rows:
+        sys.stdout.write(_told(_beside(given, answer)) + "\n")
+        sys.stdout.flush()
+
+
+def _into(path: Path, rows: Iterator[Row]) -> int:
+    """Writes a file that has its name only once it is whole; how many rows it holds."""
     half, numbers = path.with_name(f"{path.name}.partial"), count()
-    rows = (row for row, _ in zip(rows, numbers, strict=False))
+    counted = (row for row, _ in zip(rows, numbers, strict=False))
     try:
         with files.disk_errors(path):
-            {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[kind](half, rows)
+            {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[path.suffix.lower()](half, counted)
             half.replace(path)
-        written = next(numbers)
-        say(f"{written:,} {'row' if written == 1 else 'rows'} answered: {out}")
     finally:
         half.unlink(missing_ok=True)
+    return next(numbers)
 
 
 def _opened(name: str, precision: str, device: str, say: Callable[[str], None]) -> Predictor:

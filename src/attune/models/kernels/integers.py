@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba.core import types
 from torch import Tensor, nn
 
-from attune.models.kernels.rowwise import let_through
+from attune.models.kernels.rowwise import let_through, norm_in_place
 from attune.models.kernels.scalars import F, instructions, kernel, scalar
 from attune.models.kernels.threads import share
 
@@ -190,17 +190,10 @@ def restore_gelu(begin: Any, end: Any, sums: Any, rows: Any, columns: Any, bias:
 def restore_norm(begin: Any, end: Any, sums: Any, rows: Any, columns: Any, bias: Any, residual: Any, weight: Any,
                  shift: Any, epsilon: Any, out: Any) -> None:  # fmt: skip
     """out = norm(what `restore` makes + residual), for rows begin to end."""
-    width = sums.shape[1]
     for t in range(begin, end):
-        s_t, r_t, o_t, each = sums[t], residual[t], out[t], rows[t]
-        total, squares = F(0), F(0)
-        for j in range(width):
+        s_t, r_t, o_t, each, total = sums[t], residual[t], out[t], rows[t], F(0)
+        for j in range(o_t.size):
             value = F(s_t[j]) * (each * columns[j]) + bias[j] + r_t[j]
             o_t[j] = value
             total += value
-        mean = total / F(width)
-        for j in range(width):
-            squares += (o_t[j] - mean) * (o_t[j] - mean)
-        inverse = F(1) / np.sqrt(squares / F(width) + epsilon)
-        for j in range(width):
-            o_t[j] = (o_t[j] - mean) * inverse * weight[j] + shift[j]
+        norm_in_place(o_t, total, weight, shift, epsilon)

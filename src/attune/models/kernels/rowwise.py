@@ -42,6 +42,17 @@ def _steepness(value: Any, share: Any, tanh: Any) -> Any:
     return share * (F(1) - share) * TWICE * (F(1) + F(3) * CUBIC * value * value)
 
 
+@scalar
+def norm_in_place(row: Any, total: Any, weight: Any, shift: Any, epsilon: Any) -> None:
+    """LayerNorm of a row whose sum is `total`."""
+    mean, squares = total / F(row.size), F(0)
+    for j in range(row.size):
+        squares += (row[j] - mean) * (row[j] - mean)
+    inverse = F(1) / np.sqrt(squares / F(row.size) + epsilon)
+    for j in range(row.size):
+        row[j] = (row[j] - mean) * inverse * weight[j] + shift[j]
+
+
 @kernel
 def add_norm(begin: Any, end: Any, x: Any, bias: Any, residual: Any, weight: Any, shift: Any, epsilon: Any,
              seed: Any, drop: Any, scale: Any, out: Any, normed: Any, deviation: Any) -> None:  # fmt: skip
@@ -107,20 +118,13 @@ def add_norm_backward(begin: Any, end: Any, g: Any, normed: Any, deviation: Any,
 def add_norm_in_place(begin: Any, end: Any, x: Any, bias: Any, residual: Any, weight: Any, shift: Any,
                       epsilon: Any) -> None:  # fmt: skip
     """x becomes norm(x + bias + residual), for rows begin to end: `add_norm` where nothing learns or is dropped."""
-    width = x.shape[1]
     for t in range(begin, end):
-        x_t, r_t = x[t], residual[t]
-        total, squares = F(0), F(0)
-        for j in range(width):
+        x_t, r_t, total = x[t], residual[t], F(0)
+        for j in range(x_t.size):
             value = x_t[j] + bias[j] + r_t[j]
             x_t[j] = value
             total += value
-        mean = total / F(width)
-        for j in range(width):
-            squares += (x_t[j] - mean) * (x_t[j] - mean)
-        inverse = F(1) / np.sqrt(squares / F(width) + epsilon)
-        for j in range(width):
-            x_t[j] = (x_t[j] - mean) * inverse * weight[j] + shift[j]
+        norm_in_place(x_t, total, weight, shift, epsilon)
 
 
 @kernel
