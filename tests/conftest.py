@@ -37,3 +37,14 @@ def checkpoints(tmp_path_factory):
 def reviews(tmp_path):
     """A small file of reviews whose words give the label away."""
     return tiny.reviews(tmp_path / "reviews.csv")
+
+
+@pytest.fixture
+def vnni(monkeypatch):
+    """A processor that multiplies in int8, be it here or not."""
+    from attune import machine
+    from attune.models.kernels import integers
+
+    if not machine.int8():
+        monkeypatch.setattr(integers, "multiply", tiny.exactly)
+    monkeypatch.setattr(machine, "int8", lambda: True)

@@ -105,11 +105,11 @@ def test_without_dropout_and_on_the_same_order_both_sides_end_with_the_same_weig
     ours.trained(job, learner, features["train"])
     assert max(float((own[name] - before[name]).abs().max()) for name in own) > 1e-2
     # a key's bias moves all scores of a query alike: its gradient is rounding, which Adam blows up to whole steps
-    gaps = {
-        name: float((held - theirs[name]).abs().max()) for name, held in own.items() if "key.bias" not in name
-    }
-    # of moves of a hundredth; Adam blows up last bits elsewhere too, by 1.1e-5 on Zen 4
-    assert max(gaps.values()) < 3e-5, max(gaps, key=gaps.get)
+    gaps = {name: (held - theirs[name]).abs() for name, held in own.items() if "key.bias" not in name}
+    every = torch.cat([gap.flatten() for gap in gaps.values()])
+    assert float(every.quantile(0.9999)) < 1e-5
+    # one of 26,994 weights has such a gradient too, and 1.2e-5 on Zen 4
+    assert float(every.max()) < 3e-5, max(gaps, key=lambda name: float(gaps[name].max()))
 
 
 def test_rows_are_the_same_ones_for_every_seed(job):

@@ -11,7 +11,7 @@ import tiny
 import transformers
 
 import attune
-from attune import answers, recipe_file, rundir
+from attune import answers, predictor, recipe_file, rounding, rundir
 
 QUICK = ("train.epochs=2", "train.batch=16", "train.lr=3e-3")
 FILL = [word for word in tiny.WORDS if word not in ("good", "bad", "kettle")]
@@ -133,7 +133,7 @@ def test_two_texts_are_read_by_transformers_as_they_were_learned(checkpoints, tm
     "task",
     [pytest.param(name, marks=() if name in ("tagging", "qa") else pytest.mark.slow) for name in KINDS],
 )
-def test_every_task_goes_from_a_file_to_a_model_that_answers(checkpoints, tmp_path, task):
+def test_every_task_goes_from_a_file_to_a_model_that_answers(vnni, checkpoints, tmp_path, task):
     run = attune.train(KINDS[task](tmp_path), *QUICK, out=tmp_path / "run", model=checkpoints("bert"))
     folder = rundir.RunDir(run.path)
     assert folder.read("data.json")["roles"]["task"] == task  # inferred from the file alone
@@ -149,5 +149,9 @@ def test_every_task_goes_from_a_file_to_a_model_that_answers(checkpoints, tmp_pa
     answers.write(str(run.path), str(file), columns={"text": "text", "pair": "pair"}, out=str(out))
     told = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [each["label"] for each in told] == [json.loads(json.dumps(answer.label))] * 3
+    cost = rounding.cost(predictor.open_run(str(run.path), precision="int8"))
+    assert cost.rows == cost.of > 0
+    assert cost.damaged == 0
+    assert (cost.moved is None) is (task in ("tagging", "qa", "multilabel"))
     if task in PIPELINES and PIPELINES[task] in transformers.pipelines.SUPPORTED_TASKS:
         transformers.pipeline(PIPELINES[task], str(folder.model))  # loads without attune

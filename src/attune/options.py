@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -29,12 +29,12 @@ PrintRecipe = Annotated[bool, typer.Option("--print-recipe", help="Print the ful
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
 Encoding = Annotated[str, typer.Option(help="Of a file that is not UTF-8, such as cp1252.")]
 Precision = Annotated[
-    str,
+    Literal["float32", "bfloat16", "int8"],
     typer.Option(
-        help="float32; bfloat16 or int8: faster where the processor has it, a little less exact, which is measured."
+        help="bfloat16, int8: faster where the processor has it, a little less exact, which is measured."
     ),
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda or mps; auto: the CPU.")]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="auto: the CPU.")]
 Host = Annotated[str, typer.Option(help="The address to listen to; 0.0.0.0: all of this machine's.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")]
 Answers = Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from attune import files, machine
 from attune.data.table import Table
-from attune.errors import AttuneError, Problem, RecipeError
+from attune.errors import MachineError, Problem, RecipeError
 from attune.metrics.scales import scale, wilson
 from attune.predictor import Predictor
 from attune.rundir import RunDir
@@ -31,11 +31,10 @@ class Cost:
     precision: str
     rows: int
     of: int  # test rows in all
+    damaged: int  # lines that could not be read
     changed: int  # rows whose answer is another; of numbers those that differ at all
     moved: list[float] | None  # of answers that are numbers: by how much in the mean, and at most
-    differences: list[
-        dict[str, Any]
-    ]  # `Difference`s of the metrics that judge the run: this precision - float32
+    differences: list[dict[str, Any]]  # `Difference`s of what judges the run: this precision - float32
     measured: dict[str, str]  # on which test rows, processor and version
 
     def __str__(self) -> str:
@@ -51,7 +50,8 @@ class Cost:
         else:
             mean, most = self.moved
             told = f"{tests} get numbers that are {mean:.3g} from float32's in the mean, {most:.3g} at most"
-        return "; ".join([f"{self.precision}: {told}", *map(_amount, self.differences)])
+        lost = [f"{self.damaged:,} damaged lines of {TEST} passed over"] if self.damaged else []
+        return "; ".join([f"{self.precision}: {told}", *map(_amount, self.differences), *lost])
 
 
 def told(predictor: Predictor, say: Callable[[str], None]) -> str:
@@ -59,13 +59,17 @@ def told(predictor: Predictor, say: Callable[[str], None]) -> str:
 
     Args:
         predictor: of a run.
-        say: takes a line before the seconds that measuring takes.
+        say: takes lines beside it: before the seconds that measuring takes, and where it cannot be kept.
     """
     if predictor.precision == "float32" or predictor.model.place.device.type != "cpu":
         return ""
-    if kept(predictor) is None:
-        say(f"first measures on the run's test rows what {predictor.precision} costs ...")
-    return str(cost(predictor))
+    if (held := kept(predictor)) is not None:
+        return str(held)
+    say(f"first measures on the run's test rows what {predictor.precision} costs ...")
+    found = cost(predictor)
+    if found.rows and kept(predictor) is None:
+        say("the run's folder cannot be written to, so this will be measured again")
+    return str(found)
 
 
 def cost(predictor: Predictor) -> Cost:
@@ -87,7 +91,7 @@ def cost(predictor: Predictor) -> Cost:
         return held
     run = _run(predictor)
     found = _measured(predictor, run)
-    with contextlib.suppress(AttuneError, OSError):
+    with contextlib.suppress(MachineError, OSError):  # `kept` tells that it is not
         run.write(_name(predictor), asdict(found))
     return found
 
@@ -95,11 +99,12 @@ def cost(predictor: Predictor) -> Cost:
 def kept(predictor: Predictor) -> Cost | None:
     """What was measured before, where it is of these test rows, this processor and this version."""
     run = _run(predictor)
-    with contextlib.suppress(AttuneError, OSError, TypeError):  # not there, not whole, or of another version
+    try:
         held = run.read(_name(predictor))
-        if {field.name for field in fields(Cost)} == set(held) and held["measured"] == _now(run):
-            return Cost(**held)
-    return None
+    except (RecipeError, OSError):  # not whole, or no file: it can be measured again
+        return None
+    fits = isinstance(held, dict) and {field.name for field in fields(Cost)} == set(held)
+    return Cost(**held) if fits and held["measured"] == _now(run) else None
 
 
 def _run(predictor: Predictor) -> RunDir:
@@ -117,24 +122,26 @@ def _now(run: RunDir) -> dict[str, str]:
     return {"test_rows": rows, "processor": machine.cpu(), "attune": machine.version()}
 
 
-def _drawn(run: RunDir, task: Any) -> tuple[Table, int]:
-    """Test rows by role, with what is true as `label`, and how many there are to draw from."""
-    lines = list(run.lines(TEST))
+def _drawn(run: RunDir, task: Any, roles: Sequence[str]) -> tuple[Table, int, int]:
+    """Test rows by role, with what is true as `label`; how many there are to draw from; how many were damaged."""
+    lines, room, damaged = list(run.lines(TEST)), BYTES, 0
     rows: list[dict[str, Any]] = []
-    room = BYTES
     for place in np.random.default_rng(0).permutation(len(lines)).tolist():
-        with contextlib.suppress(ValueError, KeyError, TypeError):  # a line that is not whole
+        try:
             record = json.loads(lines[place])
-            size = sum(len(record.get(role, "").encode()) for role in ("text", "pair"))
-            if size > room and rows:
-                continue  # such a long one is passed over
-            kept = {role: record[role] for role in ("text", "pair", "words") if role in record}
-            rows.append({**kept, "label": task.truth(record)})
-            room -= size
+            row = {role: record[role] for role in roles} | {"label": task.truth(record)}
+        except (ValueError, KeyError, TypeError):
+            damaged += 1
+            continue
+        size = sum(len(row[role].encode()) for role in roles if role != "words")
+        if size > room and rows:
+            continue  # such a long one is passed over
+        rows.append(row)
+        room -= size
         if len(rows) == ROWS:
             break
-    columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
-    return Table(TEST, tuple(columns), columns, range(len(rows)), ""), len(lines)
+    columns = {name: [row[name] for row in rows] for name in (*roles, "label")}
+    return Table(TEST, tuple(columns), columns, range(len(rows)), ""), len(lines), damaged
 
 
 def _answers(predictor: Predictor, features: Any, precisions: tuple[str, ...]) -> Iterator[Any]:
@@ -148,9 +155,10 @@ def _answers(predictor: Predictor, features: Any, precisions: tuple[str, ...]) -
 
 def _measured(predictor: Predictor, run: RunDir) -> Cost:
     task, precision, now = predictor.task, predictor.precision, _now(run)
-    rows, count = _drawn(run, task)
+    roles = [*predictor.names, *(["words"] if task.name == "tagging" else [])]
+    rows, count, damaged = _drawn(run, task, roles)
     if not len(rows):
-        return Cost(precision, 0, count, 0, None, [], now)
+        return Cost(precision, 0, count, damaged, 0, None, [], now)
     features, gold = task.encode(rows, predictor.encoder), task.gold(rows)
     exact, short = _answers(predictor, features, ("float32", precision))
     pairs = [
@@ -164,7 +172,7 @@ def _measured(predictor: Predictor, run: RunDir) -> Cost:
         moved = [float(apart.mean()), float(apart.max())]
     gaps = [task.compared(gold, short, exact, metric=metric, seed=0) for metric in task.judged_by]
     kept = [asdict(gap) for gap in gaps if np.isfinite([gap.difference, gap.low, gap.high, gap.p]).all()]
-    return Cost(precision, len(rows), count, changed, moved, kept, now)
+    return Cost(precision, len(rows), count, damaged, changed, moved, kept, now)
 
 
 def _bare(label: Any) -> Any:

@@ -34,6 +34,7 @@ ENVIRONMENT = {
 def trust(folder: Folder) -> dict[str, Any]:
     """The view data of the section."""
     command = folder.run.get("command") or ""
+    launcher = str(command[0]) if isinstance(command, list) and command else "attune"
     if isinstance(command, list) and "--out" in command:  # that folder is there now
         place = command.index("--out")
         command = command[:place] + command[place + 2 :]
@@ -42,7 +43,7 @@ def trust(folder: Folder) -> dict[str, Any]:
         "limits": limits(folder),
         "environment": _environment(folder),
         "command": command if isinstance(command, str) else shlex.join(map(str, command)),
-        "again": "attune train recipe.yaml" if folder.recipe else "",
+        "again": f"{launcher} train recipe.yaml" if folder.recipe else "",
     }
 
 
