@@ -50,7 +50,7 @@ class Cost:
         else:
             mean, most = self.moved
             told = f"{tests} get numbers that are {mean:.3g} from float32's in the mean, {most:.3g} at most"
-        lost = [f"{self.damaged:,} damaged lines of {TEST} passed over"] if self.damaged else []
+        lost = [f"damaged lines of {TEST} that were passed over: {self.damaged:,}"] if self.damaged else []
         return "; ".join([f"{self.precision}: {told}", *map(_amount, self.differences), *lost])
 
 
@@ -126,6 +126,7 @@ def _drawn(run: RunDir, task: Any, roles: Sequence[str]) -> tuple[Table, int, in
     """Test rows by role, with what is true as `label`; how many there are to draw from; how many were damaged."""
     lines, room, damaged = list(run.lines(TEST)), BYTES, 0
     rows: list[dict[str, Any]] = []
+    spare: list[dict[str, Any]] = []
     for place in np.random.default_rng(0).permutation(len(lines)).tolist():
         try:
             record = json.loads(lines[place])
@@ -134,12 +135,14 @@ def _drawn(run: RunDir, task: Any, roles: Sequence[str]) -> tuple[Table, int, in
             damaged += 1
             continue
         size = sum(len(row[role].encode()) for role in roles if role != "words")
-        if size > room and rows:
-            continue  # such a long one is passed over
+        if size > room:  # such a long one is passed over, unless there are no others
+            spare = spare or [row]
+            continue
         rows.append(row)
         room -= size
         if len(rows) == ROWS:
             break
+    rows = rows or spare
     columns = {name: [row[name] for row in rows] for name in (*roles, "label")}
     return Table(TEST, tuple(columns), columns, range(len(rows)), ""), len(lines), damaged
 
