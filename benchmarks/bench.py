@@ -97,15 +97,14 @@ def measured(name: str, folder: str, model: str, given: argparse.Namespace, keep
     return results
 
 
-def shares(results: list[dict], most: float, model) -> list[str]:
-    """What each system's real tokens come to of the ceiling, a line each."""
-    lines = []
+def shares(results: list[dict], most: float, model) -> dict[str, float]:
+    """What each system's real tokens come to of the ceiling."""
+    found = {}
     for system in comparison.systems_of(results):
         own = [result for result in results if result["system"] == system]
         speed = statistics.median(result["tokens"] / result["seconds"] for result in own)
-        share = speed * ceiling.flops(model, own[0]["length"]) / most
-        lines.append(f"{system}: {share:.2f} of the ceiling")
-    return lines
+        found[system] = speed * ceiling.flops(model, own[0]["length"]) / most
+    return found
 
 
 def arguments() -> argparse.Namespace:
@@ -135,7 +134,13 @@ def main() -> None:
     given = arguments()
     out = Path(given.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    found = {"environment": machine.environment(0), "protocol": PROTOCOL, "ceilings": {}, "results": []}
+    found = {
+        "environment": machine.environment(0),
+        "protocol": PROTOCOL,
+        "ceilings": {},
+        "shares": {},
+        "results": [],
+    }
     text = []
 
     def keep(result: dict) -> None:
@@ -161,7 +166,10 @@ def main() -> None:
             text += [f"\n## {name} ({asdict(WORKS[name])})\n", comparison.speeds(results), ""]
             if not size:
                 text.append(comparison.sentences(comparison.paired(results)))
-            text += [f"ceiling: {most / 1e9:.0f} GFLOP/s", *shares(results, most, model)]
+            found["shares"][name] = of = shares(results, most, model)
+            text += [f"ceiling: {most / 1e9:.0f} GFLOP/s"]
+            text += [f"{system}: {share:.2f} of the ceiling" for system, share in of.items()]
+            files.write_json(out, found)
     out.with_suffix(".md").write_text("\n".join(text) + "\n", encoding="utf-8")
     print("\n".join(text))
 

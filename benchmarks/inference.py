@@ -5,8 +5,9 @@
 TEXTS is any file that attune reads; its text column is the run's, else --text. Systems answer the same texts in one
 process, in turn: attune, attune in bfloat16 and int8 where the processor has them, `pipeline(batch_size=32)` with the
 texts as they come, and the same with the texts sorted by length beforehand, which few users do. What is made once
-(imports, model, compiled kernels) is not counted. Seconds of the clock, and the processor's seconds of all threads,
-which other work on the machine distorts less.
+(imports, model, compiled kernels) is not counted. With `--label COLUMN` the file also says what is right (rows that
+the run did not learn from, then), and the accuracy of each system stands beside attune's in float32. Seconds of the
+clock, and the processor's seconds of all threads, which other work on the machine distorts less.
 """
 
 from __future__ import annotations
@@ -35,10 +36,15 @@ WARM = 64  # texts that are answered before anything is counted
 Answer = Callable[[list[str]], list[str]]  # texts to their labels
 
 
-def texts_of(run: str, source: str, column: str, count: int) -> list[str]:
-    """The first texts of the file."""
-    column = column or rundir.find(run).read("data.json")["roles"]["text"]
-    return [str(text) for text in read.read(source).column(column)[:count]]
+def rows_of(given: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """The first texts of the file, and what is right of them, where a column is named for it."""
+    column = given.text or rundir.find(given.run).read("data.json")["roles"]["text"]
+    table = read.read(given.source)
+    texts, right = (
+        [str(cell) for cell in table.column(name)[: given.texts]] if name else []
+        for name in (column, given.label)
+    )
+    return texts, right
 
 
 def systems(run: str) -> dict[str, Answer]:
@@ -84,7 +90,7 @@ def measure(answering: dict[str, Answer], texts: list[str], rounds: int) -> list
     return results
 
 
-def summary(results: Sequence[dict[str, Any]], count: int) -> dict[str, dict[str, float]]:
+def summary(results: Sequence[dict[str, Any]], count: int, right: list[str]) -> dict[str, dict[str, Any]]:
     """Of each system: texts a second, how many times as fast attune is turn by turn, labels that are attune's."""
     by = {name: [r for r in results if r["system"] == name] for name in {r["system"]: 0 for r in results}}
     ours = by["attune"]
@@ -98,18 +104,43 @@ def summary(results: Sequence[dict[str, Any]], count: int) -> dict[str, dict[str
             "attune_faster_clock": statistics.median(b["clock_s"] / a["clock_s"] for a, b in pairs),
             "attune_faster_cpu": statistics.median(b["cpu_s"] / a["cpu_s"] for a, b in pairs),
             "same_labels": same / count,
+            **(accuracy(theirs[0]["labels"], ours[0]["labels"], right) if right else {}),
         }
     return found
 
 
-def table(found: dict[str, dict[str, float]]) -> str:
+def accuracy(labels: list[str], others: list[str], right: list[str]) -> dict[str, Any]:
+    """The share that is right, and its difference to that of others on the same texts, with a 95 % interval.
+
+    Of pairs only those count of which one is right: Agresti, Categorical Data Analysis, 3rd edition, 11.1.1.
+    """
+    pairs = list(zip(labels, others, right, strict=True))
+    more, less, n = (
+        sum(a == true != b for a, b, true in pairs),
+        sum(b == true != a for a, b, true in pairs),
+        len(pairs),
+    )
+    gap, error = (more - less) / n, (more + less - (more - less) ** 2 / n) ** 0.5 / n
+    return {
+        "accuracy": sum(a == true for a, _, true in pairs) / n,
+        "gap": [gap, gap - 1.96 * error, gap + 1.96 * error],
+    }
+
+
+def table(found: dict[str, dict[str, Any]]) -> str:
     """The summary for people."""
+    right = any("gap" in of for of in found.values())
     lines = ["| system | texts/s | texts per CPU second | attune is, by CPU | by clock | same labels |"]
-    lines.append("|---|---|---|---|---|---|")
+    lines[0] += " accuracy, difference to attune's |" if right else ""
+    lines.append("|---" * (7 if right else 6) + "|")
     for name, of in found.items():
         speeds = f"{of['texts_per_s']:,.0f} | {of['texts_per_cpu_s']:,.0f}"
         ratios = f"{of['attune_faster_cpu']:.2f} x | {of['attune_faster_clock']:.2f} x"
-        lines.append(f"| {name} | {speeds} | {ratios} | {of['same_labels']:.2%} |")
+        told = f"| {name} | {speeds} | {ratios} | {of['same_labels']:.2%} |"
+        if "gap" in of:
+            gap, low, high = (100 * value for value in of["gap"])
+            told += f" {of['accuracy']:.2%}, {gap:+.2f} points [{low:+.2f}, {high:+.2f}] |"
+        lines.append(told)
     return "\n".join(lines)
 
 
@@ -121,14 +152,15 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("source", metavar="TEXTS")
     parser.add_argument("--text", default="", help="the column with the text")
+    parser.add_argument("--label", default="", help="the column that says what is right")
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", default="benchmarks/results/inference.json")
     given = parser.parse_args()
-    texts = texts_of(given.run, given.source, given.text, given.texts)
+    texts, right = rows_of(given)
     load = os.getloadavg()[0]
     results = measure(systems(given.run), texts, given.rounds)
-    found = summary(results, len(texts))
+    found = summary(results, len(texts), right)
     spent = [{name: value for name, value in result.items() if name != "labels"} for result in results]
     Path(given.out).parent.mkdir(parents=True, exist_ok=True)
     knobs = {**vars(given), "texts": len(texts), "load_before": load}

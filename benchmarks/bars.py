@@ -1,0 +1,148 @@
+"""What attune set out to reach, and whether the results of `whole.py` do: one line for each bar and job.
+
+Ratios are medians over the turns, by the processor's seconds, which other work on a machine distorts least; the range
+of the turns stands beside them. A bar counts as reached when the median does.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SHORT, LONG = ("sst2", "banking77"), ("imdb",)
+FLAT = 1.1  # what a thousand times the rows may add to the memory, as a ratio
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A limit and what was measured, one value for each turn; `most`: no more than the limit, else no less."""
+
+    what: str
+    limit: float
+    values: tuple[float, ...]
+    most: bool = False
+
+    @property
+    def reached(self) -> bool:
+        """Whether the median is on the right side."""
+        middle = statistics.median(self.values)
+        return middle <= self.limit if self.most else middle >= self.limit
+
+    def line(self) -> str:
+        """A row of the table."""
+        middle, sign = statistics.median(self.values), "<=" if self.most else ">="
+        spread = f" ({min(self.values):.2f} to {max(self.values):.2f})" if len(self.values) > 1 else ""
+        told = "reached" if self.reached else "**missed**"
+        return f"| {self.what} | {sign} {self.limit:g} | {middle:.2f}{spread} | {told} |"
+
+
+def table(found: dict[str, dict]) -> str:
+    """All bars whose part ran, by the parts' names."""
+    judges = {
+        "table": trainings,
+        "methods": methods,
+        "accuracy": accuracy,
+        "answers": answers,
+        "plans": plans,
+        "growth": growth,
+    }
+    bars = [bar for name, judge in judges.items() if name in found for bar in judge(found[name])]
+    return "\n".join(["| what | bar | measured | |", "|---|---|---|---|", *(bar.line() for bar in bars)])
+
+
+def trainings(found: dict) -> Iterator[Bar]:
+    """Of `bench.py`: speed beside the Trainer, share of the ceiling, memory."""
+    held = {(r["job"], r["system"], r["seed"]): r for r in found["results"]}
+    for job in dict.fromkeys(r["job"] for r in found["results"]):
+        own = {seed: r for (of, system, seed), r in held.items() if (of, system) == (job, "attune")}
+
+        def beside(system: str, job: str = job, own: dict = own) -> tuple[float, ...]:
+            return tuple(
+                held[job, system, seed]["cpu_seconds"]
+                / r["cpu_seconds"]
+                * r["tokens"]
+                / held[job, system, seed]["tokens"]
+                for seed, r in own.items()
+                if (job, system, seed) in held
+            )
+
+        if job in SHORT:
+            yield from _if(f"{job}: times the Trainer as it comes", 3.0, beside("trainer"))
+            yield from _if(f"{job}: times the Trainer grouped by length", 1.5, beside("trainer_tuned"))
+        if job in LONG:
+            yield from _if(f"{job}: times the Trainer grouped by length", 1.6, beside("trainer_tuned"))
+        if own:
+            yield Bar(f"{job}: share of the ceiling", 0.55, (found["shares"][job]["attune"],))
+        memory = [
+            max(r["peak_memory_mib"] for (of, system, _), r in held.items() if (of, system) == (job, name))
+            for name in ("attune", "trainer")
+            if any((of, system) == (job, name) for of, system, _ in held)
+        ]
+        if len(memory) > 1:
+            yield Bar(f"{job}: peak memory beside the Trainer's", 1.0, (memory[0] / memory[1],), most=True)
+
+
+def _if(what: str, limit: float, values: tuple[float, ...]) -> Iterator[Bar]:
+    """The bar, where anything was measured."""
+    if values:
+        yield Bar(what, limit, values)
+
+
+def methods(found: dict) -> Iterator[Bar]:
+    """Of `methods.py`: LoRA beside PEFT, the last layers beside freezing."""
+    held = {(r["system"], r["seed"]): r["cpu_seconds"] for r in found["results"]}
+    for name, limit, what in (
+        ("lora", 2.0, "LoRA, times PEFT"),
+        ("last", 5.0, "last two layers, times freezing"),
+    ):
+        pairs = [
+            (spent, held.get((f"trainer:{name}", seed)))
+            for (of, seed), spent in held.items()
+            if of == f"attune:{name}"
+        ]
+        yield from _if(
+            f"{what} with the Trainer", limit, tuple(theirs / own for own, theirs in pairs if theirs)
+        )
+
+
+def accuracy(found: dict) -> Iterator[Bar]:
+    """Of `time_to_accuracy.py`: each seed for itself, for one that never gets there has no time."""
+    for r in found["results"]:
+        share = (
+            r["attune"]["cpu_seconds"] / r["trainer"]["cpu_seconds"]
+            if r["attune"]["reached"]
+            else float("inf")
+        )
+        yield Bar(
+            f"seed {r['seed']}: share of the Trainer's time until its accuracy", 0.33, (share,), most=True
+        )
+
+
+def answers(found: dict) -> Iterator[Bar]:
+    """Of `inference.py`: texts a second beside the pipeline."""
+    by = found["summary"]
+    for name, limit in (("attune", 3.0), ("attune, int8", 5.0)):
+        if name in by:
+            ratio = by[name]["texts_per_cpu_s"] / by["pipeline"]["texts_per_cpu_s"]
+            yield Bar(f"{name}: times pipeline(batch_size=32) in answering", limit, (ratio,))
+    if gap := by.get("attune, int8", {}).get("gap"):
+        lost = -100 * gap[1]  # the end of the interval where int8 is worse
+        yield Bar("int8: points of accuracy that it may cost, by the 95 % interval", 0.5, (lost,), most=True)
+
+
+def plans(found: dict) -> Iterator[Bar]:
+    """Of `plans.py`: how far the time was from what was planned."""
+    for r in found["results"]:
+        yield Bar(f"{r['job']}: planned time, off by", 0.15, (abs(r["time"] - 1),), most=True)
+
+
+def growth(found: dict) -> Iterator[Bar]:
+    """Of `growth.py`: memory of the most rows beside that of the fewest, and steps that take no longer."""
+    first, last = (found["results"][place] for place in (0, -1))
+    rows = f"{first['rows']:,} to {last['rows']:,} rows"
+    memory, step = (
+        last["training"][key] / first["training"][key] for key in ("peak_memory_mib", "cpu_seconds")
+    )
+    yield Bar(f"{rows}: peak memory grows to", FLAT, (memory,), most=True)
+    yield Bar(f"{rows}: the same number of steps takes", FLAT, (step,), most=True)
