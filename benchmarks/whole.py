@@ -65,7 +65,7 @@ def answering(data: Path, scratch: Path) -> list[str]:
     from attune.data.read import read
 
     table = read(str(train_file(data)))
-    names = [name for name in table.names if name in ("sentence", "text", "label")]
+    names = [name for name in table.columns if name in ("sentence", "text", "label")]
     rows = list(zip(*(table.column(name)[: LEARN + ANSWER] for name in names), strict=True))
     for path, own in (("train.csv", rows[:LEARN]), ("other.csv", rows[LEARN:])):
         with (scratch / path).open("w", newline="", encoding="utf-8") as file:
