@@ -17,6 +17,12 @@ from attune.models.place import there
 from attune.models.plans import Laid
 
 
+def ranges(firsts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The numbers from each of `firsts` on, as many as `sizes` says, end to end."""
+    begins = np.cumsum(sizes) - sizes
+    return np.arange(sizes.sum()) + np.repeat(firsts - begins, sizes)
+
+
 @dataclass
 class Known:
     """A place for the states that leave the frozen layers: a backbone that finds none leaves its own here."""
@@ -40,14 +46,19 @@ class Stream:
     @staticmethod
     def of(sequences: Sequence[np.ndarray], kinds: Sequence[np.ndarray] | None = None) -> Stream:
         """The stream of these sequences of token ids, in this order."""
-        lengths = tuple(len(sequence) for sequence in sequences)
-        assert min(lengths, default=1) > 0, "a sequence has at least one token"
-        positions = np.concatenate([np.arange(length) for length in lengths])
+        lengths = np.asarray([len(sequence) for sequence in sequences], np.int64)
+        joined = None if kinds is None else np.concatenate(kinds)
+        return Stream.joined(np.concatenate(sequences), joined, lengths)
+
+    @staticmethod
+    def joined(tokens: np.ndarray, kinds: np.ndarray | None, lengths: np.ndarray) -> Stream:
+        """The stream of token ids [T] that already lie end to end, B sequences of these lengths."""
+        assert lengths.min(initial=1) > 0, "a sequence has at least one token"
         return Stream(
-            torch.from_numpy(np.concatenate(sequences).astype(np.int64)),
-            torch.from_numpy(positions.astype(np.int64)),
-            None if kinds is None else torch.from_numpy(np.concatenate(kinds).astype(np.int64)),
-            lengths,
+            torch.from_numpy(tokens.astype(np.int64)),
+            torch.from_numpy(ranges(np.zeros_like(lengths), lengths)),
+            None if kinds is None else torch.from_numpy(kinds.astype(np.int64)),
+            tuple(lengths.tolist()),
         )
 
     def on(self, device: torch.device) -> Stream:

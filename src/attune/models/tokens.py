@@ -14,6 +14,7 @@ import numpy as np
 
 from attune.models import frames
 from attune.models.growing import Growing
+from attune.models.stream import Stream, ranges
 from attune.recipe import ModelSection
 
 CHUNK = 8192  # texts tokenized in one call: bounds the memory that their offsets take
@@ -38,10 +39,12 @@ class Sequences:
     def __getitem__(self, index: int) -> np.ndarray:
         return self.tokens[self.offsets[index] : self.offsets[index + 1]]
 
-    def kinds_of(self, index: int) -> np.ndarray:
-        """The token types of one sequence."""
-        assert self.kinds is not None
-        return self.kinds[self.offsets[index] : self.offsets[index + 1]]
+    def stream(self, chosen: np.ndarray) -> Stream:
+        """The chosen sequences as one stream, in this order."""
+        lengths = self.offsets[chosen + 1] - self.offsets[chosen]
+        places = ranges(self.offsets[chosen], lengths)
+        kinds = None if self.kinds is None else self.kinds[places]
+        return Stream.joined(self.tokens[places], kinds, lengths)
 
     @property
     def lengths(self) -> np.ndarray:

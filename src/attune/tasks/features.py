@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from attune.models.place import there
-from attune.models.stream import Stream
+from attune.models.stream import Stream, ranges
 from attune.models.tokens import Sequences
 
 
@@ -34,8 +34,11 @@ class Features:
 
     def units(self, features: np.ndarray) -> np.ndarray:
         """The numbers of all units of these features, feature by feature."""
-        spans = [np.arange(self.wanted_offsets[f], self.wanted_offsets[f + 1]) for f in features]
-        return np.concatenate(spans) if spans else np.zeros(0, np.int64)
+        return ranges(self.wanted_offsets[features], self.asked(features))
+
+    def asked(self, features: np.ndarray) -> np.ndarray:
+        """How many units each of these features has."""
+        return self.wanted_offsets[features + 1] - self.wanted_offsets[features]
 
     def count(self, features: np.ndarray) -> float:
         """How many targets these features hold together."""
@@ -65,8 +68,7 @@ class Batch:
     @property
     def asked(self) -> list[int]:
         """[B] how many units each feature has."""
-        offsets = self.source.wanted_offsets
-        return [int(offsets[f + 1] - offsets[f]) for f in self.features]
+        return [int(count) for count in self.source.asked(self.features)]
 
 
 def one_each(sequences: Sequences, targets: np.ndarray, weights: np.ndarray, private: Any = None) -> Features:
@@ -80,12 +82,8 @@ def one_each(sequences: Sequences, targets: np.ndarray, weights: np.ndarray, pri
 def batch_of(features: Features, chosen: np.ndarray) -> Batch:
     """The batch of the chosen features."""
     order = chosen[np.argsort(-features.sequences.lengths[chosen], kind="stable")]
-    sequences = features.sequences
-    kinds = None if sequences.kinds is None else [sequences.kinds_of(f) for f in order]
-    stream = Stream.of([sequences[f] for f in order], kinds)
-    units = features.units(order)
-    asked = np.diff(features.wanted_offsets)[order]
-    places = np.repeat(stream.starts, asked) + features.wanted[units]
+    stream, units = features.sequences.stream(order), features.units(order)
+    places = np.repeat(stream.starts, features.asked(order)) + features.wanted[units]
     weights = features.weights[units]
     return Batch(
         features,

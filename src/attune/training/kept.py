@@ -17,7 +17,7 @@ import torch
 
 from attune.models.backbone import Backbone, Layered, everywhere
 from attune.models.growing import Growing
-from attune.models.stream import Known
+from attune.models.stream import Known, ranges
 from attune.tasks.base import Task
 from attune.tasks.features import Batch, Features, batch_of
 from attune.training import batches
@@ -36,11 +36,7 @@ class Held:
 
     def of(self, features: np.ndarray) -> np.ndarray:
         """The rows of these features, end to end."""
-        sizes = self.sizes[features]
-        begins = np.cumsum(sizes) - sizes
-        return np.asarray(
-            self.rows[np.arange(sizes.sum()) + np.repeat(self.firsts[features] - begins, sizes)]
-        )
+        return np.asarray(self.rows[ranges(self.firsts[features], self.sizes[features])])
 
 
 class Kept:

@@ -35,8 +35,7 @@ def word_weights(
     """
     first, *second = texts
     sequences = encoder.encode([first], second or None)
-    kinds = None if sequences.kinds is None else [sequences.kinds_of(0)]
-    stream = Stream.of([sequences[0]], kinds)
+    stream = sequences.stream(np.zeros(1, np.int64))
     own = _own(encoder, [len(encoder.spans(text)) for text in texts], len(sequences[0]))
     gradients = _integrated(model, encoder, stream, np.concatenate([places for _, places in own]), label)
     words = [[(m.start(), m.end()) for m in re.finditer(r"\S+", text)] for text in texts]
