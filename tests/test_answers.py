@@ -112,6 +112,32 @@ def test_an_object_may_name_its_cells_as_the_file_of_the_run_does_or_by_role():
     assert single["text"] == "fine"
 
 
+@pytest.mark.parametrize(
+    ("line", "held"),
+    [
+        ("It broke", "It broke"),
+        ('{"text": "a"}', {"text": "a"}),
+        ('["Who?", "Ann went."]', ["Who?", "Ann went."]),
+        ("[1] see below", "[1] see below"),
+        ("[1, 2]", "[1, 2]"),
+        ("[]", "[]"),
+        ("{so} it began", "{so} it began"),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+)
+def test_a_line_is_a_text_unless_it_is_an_object_or_a_list_of_texts(line, held):
+    assert answers._input(line) == held
+
+
+def test_words_to_tag_are_a_list_or_the_cell_that_a_file_of_tokens_has():
+    bare = inputs.of_program([["Ann", "went"]], "tagging")
+    named = inputs.of_program([inputs.by_role({"tokens": ["Ann", "went"]}, {"text": "tokens"})], "tagging")
+    assert bare.row(0) == named.row(0)
+    assert named.row(0)["text"] == "Ann went"
+    with pytest.raises(DataError, match="holds no text"):
+        inputs.of_program([["Ann", 5]], "tagging")
+
+
 @pytest.mark.parametrize("given", ["\ud83d x", {"text": "\udcff bad"}, ["fine", "\ud83d"]])
 def test_what_is_no_text_is_refused_before_it_reaches_a_tokenizer(given):
     with pytest.raises(DataError, match="surrogate"):

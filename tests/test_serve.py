@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
@@ -31,6 +32,7 @@ class Echo:
 
     def __init__(self):
         self.names, self.calls, self.precision = {"text": "review"}, [], "float32"
+        self.encoder = SimpleNamespace(max_tokens=256, long_texts="truncate")
         self.task = type(
             "Task", (), {"name": "classification", "labels": ("a", "b"), "main_metric": "f1_macro"}
         )
@@ -74,6 +76,7 @@ def test_inputs_are_answered_in_their_order(client):
 def test_what_the_model_is_stands_in_info_and_the_page_needs_nothing_from_elsewhere(client):
     told = client.get("/info").json()
     assert (told["task"], told["metric_name"], told["test"]["value"]) == ("classification", "macro-F1", 0.8)
+    assert (told["max_tokens"], told["long_texts"]) == (256, "truncate")
     assert (told["precision"], told["rounding"]) == ("float32", "int8: 49 of 50 test rows")
     for path in ("/", "/page.css", "/page.js"):
         reply = client.get(path)
@@ -92,6 +95,7 @@ def test_what_the_model_is_stands_in_info_and_the_page_needs_nothing_from_elsewh
         (400, "no inputs", {"json": {"input": ["x"]}}),
         (400, "no inputs", {"json": {"inputs": []}}),
         (400, "no inputs", {"json": ["x"]}),
+        (400, "nothing but inputs", {"json": {"inputs": ["x"], "precision": "int8"}}),
         (413, "more than 1,024 inputs", {"json": {"inputs": ["x"] * 1025}}),
         (413, "longer than", {"json": {"inputs": ["x" * app.MOST_BYTES]}}),
         (422, "holds no text", {"json": {"inputs": ["x", 5]}}),

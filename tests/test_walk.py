@@ -16,7 +16,7 @@ import pytest
 import transformers
 
 import attune
-from attune import recipe_file, rundir
+from attune import answers, recipe_file, rundir
 from attune import run as runs
 from attune.errors import DataError, RecipeError
 from attune.training.checkpoint import Store
@@ -164,6 +164,15 @@ def test_a_run_whose_files_were_damaged_says_so(finished, tmp_path, file, held):
 def test_lines_of_standard_input_are_answered(finished):
     done = command("predict", finished.path, "-", input="good kettle\nbad kettle\n")
     assert [json.loads(line)["label"] for line in done.stdout.splitlines()] == ["good", "bad"]
+
+
+def test_what_is_too_long_to_be_read_whole_is_told_and_so_is_how_far_it_is(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(answers, "SILENT", 0.0)
+    path, said = tmp_path / "new.csv", []
+    path.write_text(f"review\ngood kettle\n{'bad ' * 200}\n", encoding="utf-8")
+    answers.write(str(finished.path), str(path), out=str(tmp_path / "out.csv"), say=said.append)
+    assert said[0] == "2 of 2 rows answered (100%)"
+    assert said[1].startswith("1 of 2 rows is longer than the 24 tokens")
 
 
 def test_json_output_is_one_object_a_line(checkpoints, reviews, tmp_path):

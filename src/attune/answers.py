@@ -6,7 +6,9 @@ import csv
 import json
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import count
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 Row = tuple[dict[str, Any], dict[str, Any]]  # the cells of the file, and the answer
 ROWS = 4096  # rows of a Parquet group
+SILENT = 10.0  # seconds between two lines that say how far it is
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 HARMLESS = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)?([eE][-+]?\d+)?", re.ASCII)
 
@@ -43,7 +46,8 @@ def write(
 
     Args:
         name: of the run.
-        source: the file; of standard input each line is a text, or a JSON object with the row's cells.
+        source: the file; of standard input each line is a text, a JSON object with the row's cells, or a
+            JSON list of texts: a pair, or the words of a row to tag.
         columns: by role, where the file calls them otherwise than the run's training file did.
         out: the file to write.
         encoding: of the source, where it is neither UTF-8 nor UTF-16.
@@ -59,7 +63,8 @@ def write(
         _check_out(out)
     rundir.find(name)
     opened = partial(_opened, name, precision, device, say)
-    rows = _piped(name, opened) if source == "-" else _of_file(name, source, columns or {}, encoding, opened)
+    piped = source == "-"
+    rows = _piped(opened, say) if piped else _of_file(name, source, columns or {}, encoding, opened, say)
     if out:
         written = _into(Path(out), rows)
         say(f"{written:,} {'row' if written == 1 else 'rows'} answered: {out}")
@@ -106,7 +111,12 @@ def _check_out(out: str) -> None:
 
 
 def _of_file(
-    name: str, source: str, columns: Mapping[str, str], encoding: str, opened: Callable[[], Predictor]
+    name: str,
+    source: str,
+    columns: Mapping[str, str],
+    encoding: str,
+    opened: Callable[[], Predictor],
+    say: Callable[[str], None],
 ) -> Iterator[Row]:
     held = rundir.find(name).read("data.json")["roles"]
     text, pair = (columns.get(role) or held[role] if held[role] else "" for role in ("text", "pair"))
@@ -115,10 +125,25 @@ def _of_file(
     predictor = opened()
     from attune.predictor import CHUNK
 
+    told = time.monotonic()
     for first in range(0, len(rows), CHUNK):
         part = rows.take(range(first, min(first + CHUNK, len(rows))))
         for place, answer in enumerate(predictor.answers(part), start=first):
             yield table.row(place), asdict(answer)
+        if (now := time.monotonic()) - told > SILENT:
+            told, done = now, first + len(part)
+            say(f"{done:,} of {len(rows):,} rows answered ({done / len(rows):.0%})")
+    _tell_cut(predictor, say)
+
+
+def _tell_cut(predictor: Predictor, say: Callable[[str], None]) -> None:
+    """Says how many rows were longer than what the run reads of them."""
+    if predictor.cut:
+        are, most = "is" if predictor.cut == 1 else "are", predictor.encoder.max_tokens
+        say(
+            f"{predictor.cut:,} of {predictor.answered:,} rows {are} longer than the {most:,} tokens that the run "
+            "reads (model.max_tokens, model.long_texts); what is more of them was not read"
+        )
 
 
 def _beside(given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
@@ -134,24 +159,27 @@ def _beside(given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     return {**kept, **answer}
 
 
-def _piped(name: str, opened: Callable[[], Predictor]) -> Iterator[Row]:
+def _piped(opened: Callable[[], Predictor], say: Callable[[str], None]) -> Iterator[Row]:
     """Answers each line as it comes; an object's cells are named by role, or as in the run's own file."""
     predictor = opened()
     for number, line in enumerate(sys.stdin, start=1):
         text = (line.removeprefix("\ufeff") if number == 1 else line).rstrip("\n")
-        given: Any = json.loads(text) if text.lstrip().startswith("{") and _is_object(text) else text
         try:
-            yield {}, asdict(predictor.predict([given])[0])
+            yield {}, asdict(predictor.predict([_input(text)])[0])
         except DataError as error:
             places = [replace(problem, where=f"standard input:{number}") for problem in error.problems]
             raise DataError(*places) from error
+    _tell_cut(predictor, say)
 
 
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False
+def _input(line: str) -> Any:
+    """What a line holds: a JSON object, a list of texts (a pair, or words to tag), or else a text."""
+    if line.lstrip().startswith(("{", "[")):
+        with suppress(ValueError, RecursionError):
+            held = json.loads(line)
+            texts = isinstance(held, list) and held and all(isinstance(each, str) for each in held)
+            return held if texts or isinstance(held, dict) else line
+    return line
 
 
 def _flat(given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ class Predictor:
 
     run: rundir.RunDir | None = None
     precision = "float32"  # of its products
+    answered = 0  # rows so far
+    cut = 0  # of them those of which something was not read, for they are too long
 
     def __init__(
         self,
@@ -70,6 +72,8 @@ class Predictor:
             what = "the run reads two texts" if "pair" in self.names else "the run reads one text, not two"
             raise DataError(Problem("input", what, fix=f"Give {self._shape()}"))
         features = self.task.encode(rows, self.encoder)
+        self.answered += len(rows)
+        self.cut += int((features.sequences.kept < features.sequences.whole).sum())
         for place, prediction in enumerate(predictions(self.task, self.model, features)):
             yield self.task.answer(prediction, rows.row(place))
 

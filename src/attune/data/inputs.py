@@ -85,17 +85,21 @@ def _cells_of(given: Any, task: str, *, whole: bool) -> dict[str, Any]:
     elif isinstance(given, Mapping):
         cells = {name: given[name] for name in ROLES if name in given}
     elif isinstance(given, (tuple, list)) and task == "tagging":
-        if not all(isinstance(word, str) for word in given):
-            return {}
-        cells = dict(zip(("text", "words"), joined(given), strict=True))
+        cells = {"text": given}
     elif isinstance(given, (tuple, list)) and len(given) == 2:
         cells = {"text": given[0], "pair": given[1]}
     else:
         return {}
+    if task == "tagging" and _are_texts(cells.get("text")):  # as a file of tokens names its column
+        cells = dict(zip(("text", "words"), joined(cells["text"]), strict=True))
     if task == "tagging" and isinstance(cells.get("text"), str):
         cells.setdefault("words", tags.words(cells["text"], whole=whole))
         return cells if _are_words(cells["words"], cells["text"]) else {}
     return cells
+
+
+def _are_texts(given: Any) -> bool:
+    return isinstance(given, (list, tuple)) and all(isinstance(each, str) for each in given)
 
 
 def _are_words(words: Any, text: str) -> bool:

@@ -152,6 +152,12 @@ def inputs_of(body: Any) -> list[Any]:
     Raises:
         Refused: for a body without inputs, or with too many.
     """
+    if isinstance(body, dict) and "inputs" in body and (other := [name for name in body if name != "inputs"]):
+        found, fix = (
+            ", ".join(map(ascii, other))[:60],
+            "Leave it out: what was chosen when it was started holds",
+        )
+        raise Refused(400, "the server takes nothing but inputs", found, fix)
     inputs = body.get("inputs") if isinstance(body, dict) else None
     if isinstance(inputs, str | dict):
         inputs = [inputs]
@@ -174,6 +180,8 @@ def info(predictor: Predictor, run: RunDir) -> dict[str, Any]:
         "task": task.name,
         "precision": predictor.precision,
         "reads": predictor.names,
+        "max_tokens": predictor.encoder.max_tokens,
+        "long_texts": predictor.encoder.long_texts,
         "labels": list(task.labels),
         "metric": task.main_metric,
         "metric_name": scale(task.main_metric).words,
