@@ -1,6 +1,6 @@
 """Whole jobs of systems that need environments of their own, beside attune's: from the file to the test rows' labels.
 
-    python benchmarks/guests.py FOLDER ENVIRONMENTS [--only flair,simpletransformers,spacy] [--rows 3000] [--seeds 1]
+    python benchmarks/guests.py FOLDER ENVIRONMENTS [--only flair,setfit,simpletransformers,spacy] [--rows 3000] [--seeds 1]
 
 FOLDER has train.* and test.* with texts and labels. ENVIRONMENTS is a folder for one virtual environment a guest,
 made when it is not there (a gigabyte each). Everybody gets the same rows, model (`starter/bert`), epochs, batch and
@@ -27,9 +27,10 @@ from sides.job import PROTOCOL, Job, prepared
 HERE = Path(__file__).resolve().parent
 CONSTRAINTS = (HERE.parent / "constraints.txt").read_text(encoding="utf-8").splitlines()
 TORCH = next(line for line in CONSTRAINTS if line.startswith("torch=="))
-# what pip installs for each; none of their pins admits transformers 5
+# what pip installs for each; of their pins only those of SetFit admit transformers 5
 GUESTS = {
     "flair": [TORCH, "flair==0.15.1"],
+    "setfit": [TORCH, "setfit==1.2.0"],
     "simpletransformers": [TORCH, "simpletransformers==0.70.8", "transformers<5"],
     "spacy": [TORCH, "spacy-transformers==1.4.0"],
 }
