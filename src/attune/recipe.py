@@ -173,6 +173,11 @@ class TrainSection(Section):
         description="peak learning rate; auto: 1e-4 for models up to 512 units wide, else 3e-5; ten times that "
         "for lora and head",
     )
+    head_start: bool = Field(
+        True,
+        description="a new head begins at a linear model of what it reads, learned from up to 1024 training rows; "
+        "false: at random weights",
+    )
     schedule: Literal["linear", "cosine", "constant", "inverse_sqrt"] = Field(
         "linear", description="how the learning rate falls after the warm-up"
     )

@@ -79,6 +79,7 @@ def fitting(ready: Prepared, store: Any) -> Fit:
     from attune.training.kept import Kept
     from attune.training.loop import Fit
     from attune.training.optim import adamw
+    from attune.training.start import HeadStart
     from attune.training.update import Learner
 
     recipe, task, features = ready.recipe, ready.task, ready.features
@@ -92,7 +93,8 @@ def fitting(ready: Prepared, store: Any) -> Fit:
     recorded = Graphs(cuda_recorder()) if knobs.graphs else None
     learner = Learner(task, model, optimizer, knobs.clip, ready.where, recorded)
     kept = Kept(task, model, store.folder) if ready.keeps else None
-    return Fit(learner, features["train"], features["valid"], ready.gold["valid"], knobs, store, kept)
+    begins = HeadStart(task, model) if knobs.head_start and not ready.own_head else None
+    return Fit(learner, features["train"], features["valid"], ready.gold["valid"], knobs, store, kept, begins)
 
 
 def hold_threads(run: RunDir) -> str:
@@ -122,7 +124,7 @@ def train(ready: Prepared, run: RunDir) -> Iterator[Event]:
 
 def _train(ready: Prepared, run: RunDir) -> Iterator[Event]:
     from attune.training.checkpoint import Store
-    from attune.training.events import Evaluating, Finished, Keeping, Measuring
+    from attune.training.events import Evaluating, Finished, Keeping, Measuring, Starting
     from attune.training.loop import fit
 
     trial = fitting(ready, Store(run.checkpoints))
@@ -131,7 +133,7 @@ def _train(ready: Prepared, run: RunDir) -> Iterator[Event]:
     events = fit(trial)
     try:
         for event in events:
-            if not isinstance(event, Evaluating | Keeping):
+            if not isinstance(event, Evaluating | Keeping | Starting):
                 run.append_event(event.as_dict())
             if isinstance(event, Finished):
                 for what in _finish(ready, run, trial, event):

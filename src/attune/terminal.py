@@ -173,11 +173,21 @@ class Screen:
                 self._draw(event, progress, task)
 
     def _draw(self, event: Event, progress: Progress, task: TaskID) -> None:
-        from attune.training.events import Evaluated, Evaluating, Finished, Keeping, Measuring, Stepped
+        from attune.training.events import (
+            Evaluated,
+            Evaluating,
+            Finished,
+            Keeping,
+            Measuring,
+            Starting,
+            Stepped,
+        )
 
         if isinstance(event, Stepped):
             done = event.seconds / max(event.seconds + event.left_s, 1e-9)
             progress.update(task, completed=done, text=stepped(event))
+        elif isinstance(event, Starting):
+            progress.update(task, completed=0.0, text=f"reading rows for the new head {event.done:.0%}")
         elif isinstance(event, Keeping):
             progress.update(task, completed=0.0, text=f"computing the frozen layers {event.done:.0%}")
         elif isinstance(event, Evaluating):

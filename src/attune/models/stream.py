@@ -20,7 +20,7 @@ from attune.models.plans import Laid
 def ranges(firsts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """The numbers from each of `firsts` on, as many as `sizes` says, end to end."""
     begins = np.cumsum(sizes) - sizes
-    return np.arange(sizes.sum()) + np.repeat(firsts - begins, sizes)
+    return np.asarray(np.arange(sizes.sum()) + np.repeat(firsts - begins, sizes))
 
 
 @dataclass

@@ -29,6 +29,7 @@ from attune.metrics import sums
 from attune.metrics.intervals import Difference, Interval
 from attune.models.backbone import Backbone
 from attune.models.tokens import TextEncoder
+from attune.tasks import linear
 from attune.tasks.features import Batch, Features
 
 
@@ -81,6 +82,10 @@ class Task(ABC, Generic[O]):
 
     def equip(self, model: Backbone) -> None:
         """Adds what the task itself learns to the model, until `finish`; most tasks learn nothing of their own."""
+
+    def begun(self, rows: linear.Rows, *, bias: bool) -> linear.Linear | None:
+        """Where the head's last layer begins, from what it reads of some training rows; None: at random weights."""
+        return None
 
     @abstractmethod
     def logits(self, model: Backbone, batch: Batch) -> Tensor:

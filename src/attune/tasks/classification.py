@@ -20,7 +20,7 @@ from attune.metrics import calibration, intervals
 from attune.metrics import labels as metrics
 from attune.models.backbone import Backbone
 from attune.models.tokens import TextEncoder
-from attune.tasks import base, texts
+from attune.tasks import base, linear, texts
 from attune.tasks.features import Batch, Features
 
 
@@ -73,6 +73,10 @@ class Classification(base.Task[Options]):
             counts = np.bincount(gold, minlength=len(self.labels))
             weights = (len(gold) / (len(self.labels) * np.maximum(counts, 1)))[gold]
         return texts.encode(rows, encoder, gold, weights)
+
+    def begun(self, rows: linear.Rows, *, bias: bool) -> linear.Linear:
+        """A logistic regression of the labels."""
+        return linear.labels_told(rows, len(self.labels), bias=bias)
 
     def logits(self, model: Backbone, batch: Batch) -> Tensor:
         """The classification head's logits, [B, C]."""

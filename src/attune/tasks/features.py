@@ -38,7 +38,7 @@ class Features:
 
     def asked(self, features: np.ndarray) -> np.ndarray:
         """How many units each of these features has."""
-        return self.wanted_offsets[features + 1] - self.wanted_offsets[features]
+        return np.asarray(self.wanted_offsets[features + 1] - self.wanted_offsets[features])
 
     def count(self, features: np.ndarray) -> float:
         """How many targets these features hold together."""

@@ -18,6 +18,13 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Starting(Event):
+    """Some rows were read, of which a new head learns where to begin; leaving the loop here is safe."""
+
+    done: float  # share in [0, 1]
+
+
+@dataclass(frozen=True)
 class Keeping(Event):
     """Part of what leaves the frozen layers is computed; leaving the loop here is safe."""
 

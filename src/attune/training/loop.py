@@ -16,9 +16,10 @@ from attune.tasks.base import Task
 from attune.tasks.features import Batch, Features, batch_of
 from attune.training import batches
 from attune.training.checkpoint import State, Store
-from attune.training.events import Evaluated, Evaluating, Event, Finished, Keeping, Saved, Stepped
+from attune.training.events import Evaluated, Evaluating, Event, Finished, Keeping, Saved, Starting, Stepped
 from attune.training.kept import Kept
 from attune.training.schedule import factor
+from attune.training.start import HeadStart
 from attune.training.update import Learner, logits_of, update
 
 GRANULE = 64  # evaluation batches between two chances to leave
@@ -35,6 +36,7 @@ class Fit:
     knobs: TrainSection  # epochs and lr are numbers here, never auto
     store: Store
     kept: Kept | None = None  # what leaves the frozen layers, where that is kept
+    start: HeadStart | None = None  # of a new head, where it does not begin at random weights
 
     def __post_init__(self) -> None:
         self.state = State()
@@ -75,13 +77,17 @@ def fit(run: Fit) -> Generator[Event]:
     Leaving the generator (`close`, an exception) saves a checkpoint at the last whole step.
 
     Yields:
-        Keeping while what leaves the frozen layers is computed, Stepped for each optimizer step, Evaluating and
+        Starting while a new head is begun, Keeping while what leaves the frozen layers is computed, Stepped for
+        each optimizer step, Evaluating and
         Evaluated, Saved, and Finished at the end.
     """
     learner, store = run.learner, run.store
     run.state = store.load(learner.model.model, learner.optimizer)
     run.began = time.monotonic()
     try:
+        if run.start is not None and not run.state.step:
+            for share in run.start.take(run.train, run.knobs.seed):
+                yield Starting(run.state.step, share)
         if run.kept is not None and not run.state.reason:
             for share in run.kept.fill(*((rows, np.arange(len(rows))) for rows in (run.train, run.valid))):
                 yield Keeping(run.state.step, share)

@@ -1,0 +1,120 @@
+"""Linear models of what a head reads: where a new one begins, instead of at random weights.
+
+Each minimises the mean loss plus a penalty on its weights, over inputs of mean 0 and spread 1, by L-BFGS; how
+strong the penalty is, every fifth row decides, which the others are tried on.
+
+N rows, H inputs, C outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+STRENGTHS = (1.0, 10.0, 100.0)  # how much less the penalty weighs
+EVERY = 5  # one of so many rows is held out
+STEADY = 1e-3  # penalty on a bias that leaves where it began: an output without a row would run away
+STEPS = 100  # of L-BFGS, at most
+TINY = 1e-6  # spread below which an input tells nothing
+
+# (outputs [N, C], targets [N, ...]) -> (loss of each row [N], its derivative by the outputs [N, C])
+Loss = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Linear = tuple[np.ndarray, np.ndarray]  # weights [C, H] and biases [C], float64
+
+
+def softmax(outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cross entropy of one label of several, `targets` [N] their numbers."""
+    shifted = outputs - outputs.max(1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    slope, rows = np.exp(logs), np.arange(len(targets))
+    slope[rows, targets] -= 1
+    return -logs[rows, targets], slope
+
+
+def logistic(outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cross entropies of labels that are a yes or no each, `targets` [N, C]."""
+    losses = np.logaddexp(0, outputs) - targets * outputs
+    return losses.sum(1), 1 / (1 + np.exp(-outputs)) - targets
+
+
+def squares(outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Half the squared error of one number, `targets` [N]."""
+    apart = outputs - targets[:, None]
+    return 0.5 * apart[:, 0] ** 2, apart
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a linear model learns from."""
+
+    inputs: np.ndarray  # [N, H]
+    targets: np.ndarray  # [N, ...] as the loss takes them
+    weights: np.ndarray  # [N] how much each row counts
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @staticmethod
+    def joined(parts: Sequence[Rows]) -> Rows:
+        """All rows of these, in their order."""
+        inputs, targets, weights = zip(*((r.inputs, r.targets, r.weights) for r in parts), strict=True)
+        return Rows(np.concatenate(inputs), np.concatenate(targets), np.concatenate(weights))
+
+    def at(self, chosen: np.ndarray) -> Rows:
+        """The chosen rows."""
+        return Rows(self.inputs[chosen], self.targets[chosen], self.weights[chosen])
+
+
+def labels_told(rows: Rows, labels: int, *, bias: bool) -> Linear:
+    """One label of several, from the start of how common each is, half a row more of it."""
+    counts = np.bincount(rows.targets, rows.weights, minlength=labels) + 0.5
+    return fitted(rows, softmax, np.log(counts / counts.sum()), bias=bias)
+
+
+def fitted(rows: Rows, loss: Loss, start: np.ndarray, *, bias: bool) -> Linear:
+    """The linear model that tells the targets from the inputs.
+
+    Args:
+        rows: at least `EVERY`.
+        loss: `softmax`, `logistic` or `squares`.
+        start: [C] the biases of a model that knows nothing of its inputs.
+        bias: whether the model has biases; without one they are 0.
+    """
+    x = np.asarray(rows.inputs, np.float64)
+    spread = np.maximum(x.std(0), TINY)
+    middle = x.mean(0) if bias else np.zeros(x.shape[1])
+    rows = replace(rows, inputs=(x - middle) / spread)
+    start = start if bias else np.zeros_like(start)
+    held = np.arange(len(rows)) % EVERY == 0
+    seen, unseen, tried = rows.at(~held), rows.at(held), []
+    for strength in STRENGTHS:
+        weight, shift = _minimised(seen, loss, start, strength, bias=bias)
+        losses, _ = loss(unseen.inputs @ weight.T + shift, unseen.targets)
+        tried.append(np.average(losses, weights=unseen.weights))
+    weight, shift = _minimised(rows, loss, start, STRENGTHS[int(np.argmin(tried))], bias=bias)
+    weight = weight / spread
+    return weight, shift - weight @ middle
+
+
+def _minimised(rows: Rows, loss: Loss, start: np.ndarray, strength: float, *, bias: bool) -> Linear:
+    from scipy import optimize  # type: ignore[import-untyped]
+
+    x, share = rows.inputs, rows.weights / rows.weights.sum()
+    size = len(start), x.shape[1]
+
+    def split(flat: np.ndarray) -> Linear:
+        return flat[size[0] :].reshape(size), flat[: size[0]]
+
+    def value(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weight, shift = split(flat)
+        losses, slope = loss(x @ weight.T + shift, rows.targets)
+        slope, moved = slope * share[:, None], shift - start
+        penalty = (weight**2).sum() / (2 * strength) + STEADY / 2 * (moved**2).sum()
+        by_shift = slope.sum(0) + STEADY * moved if bias else np.zeros_like(shift)
+        slopes = np.concatenate([by_shift, (slope.T @ x + weight / strength).ravel()])
+        return float(losses @ share + penalty), slopes
+
+    begin = np.concatenate([start, np.zeros(size[0] * size[1])])
+    return split(optimize.minimize(value, begin, jac=True, method="L-BFGS-B", options={"maxiter": STEPS}).x)
