@@ -1,6 +1,6 @@
 """Whole jobs of systems that need environments of their own, beside attune's: from the file to the test rows' labels.
 
-    python benchmarks/guests.py FOLDER ENVIRONMENTS [--only flair,setfit,simpletransformers,spacy] [--rows 3000] [--seeds 1]
+    python benchmarks/guests.py FOLDER ENVIRONMENTS [--only flair,setfit] [--rows 3000] [--seeds 1]
 
 FOLDER has train.* and test.* with texts and labels. ENVIRONMENTS is a folder for one virtual environment a guest,
 made when it is not there (a gigabyte each). Everybody gets the same rows, model (`starter/bert`), epochs, batch and

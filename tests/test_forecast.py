@@ -36,9 +36,9 @@ def test_a_forecast_counts_what_the_run_then_does(ready, tmp_path):
     assert 0 < told.step_seconds < 600
     assert 0 < told.evaluation_seconds < 600
     assert 0 < told.measuring_seconds < 600
-    assert told.total_seconds == pytest.approx(
-        told.step_seconds + told.evaluation_seconds + told.measuring_seconds
-    )
+    assert 0 < told.start_seconds < 600
+    training = told.start_seconds + told.step_seconds + told.evaluation_seconds
+    assert told.total_seconds == pytest.approx(training + told.measuring_seconds)
     assert 100 < told.peak_memory_mib < told.free_memory_mib
 
 

@@ -48,11 +48,12 @@ class Forecast:
     free_memory_mib: float
     watts: float | None  # of the processor while it trained; None where no counter can be read
     kept_seconds: float = 0.0  # of what is computed once before the first step, where layers are frozen
+    start_seconds: float = 0.0  # of finding out where a new head begins
 
     @property
     def seconds(self) -> float:
         """Of training: steps and evaluations, and what comes before them."""
-        return self.kept_seconds + self.step_seconds + self.evaluation_seconds
+        return self.start_seconds + self.kept_seconds + self.step_seconds + self.evaluation_seconds
 
     @property
     def total_seconds(self) -> float:
@@ -85,7 +86,7 @@ def forecast(ready: Prepared) -> Forecast:
         evaluations = _evaluations(trial, epochs)
         predicting, keeping = _predicting(trial, trial.valid), _saving(trial)
         peak = trial.learner.model.place.peak_memory_mib()
-        testing = _predicting(trial, ready.features["test"])
+        testing, starting = _predicting(trial, ready.features["test"]), _starting(trial)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     rate, place = tokens / seconds, trial.learner.model.place
@@ -93,6 +94,7 @@ def forecast(ready: Prepared) -> Forecast:
         steps=ready.steps,
         tokens_per_s=rate,
         kept_seconds=kept,
+        start_seconds=starting,
         step_seconds=int(sequences.lengths.sum()) * epochs / rate,
         evaluations=evaluations,
         evaluation_seconds=evaluations * (predicting + keeping),
@@ -164,6 +166,14 @@ def _keeping(trial: Fit) -> float:
     return float(lengths.sum() + trial.valid.sequences.lengths.sum()) / rate
 
 
+def _starting(trial: Fit) -> float:
+    """Seconds to find out where the new head begins; 0 where it begins at random weights."""
+    began = time.perf_counter()
+    if trial.start is not None:
+        list(trial.start.take(trial.train, epochs=float(trial.knobs.epochs), seed=trial.knobs.seed))
+    return time.perf_counter() - began
+
+
 def _parts(features: Any, tokens: int) -> list[np.ndarray]:
     """The part of the longest texts among those in which features are predicted, then some of all lengths."""
     from attune.training import batches
@@ -226,7 +236,7 @@ def within(ready: Prepared, seconds: float, tried: Tried | None = None) -> tuple
         machine.forget_peak()  # of methods that were tried before
         return within(ready.with_epochs(1.0), seconds)
     if epochs < LEAST_EPOCHS:
-        least = told.measuring_seconds + told.evaluation_seconds / told.evaluations
+        least = told.start_seconds + told.measuring_seconds + told.evaluation_seconds / told.evaluations
         least += told.step_seconds / knobs.epochs * LEAST_EPOCHS
         what = f"a tenth of an epoch and the measuring after it take about {math.ceil(least)} s"
         fix = "Give more time, fewer rows, a smaller model.max_tokens or a smaller model"
@@ -247,8 +257,8 @@ def within(ready: Prepared, seconds: float, tried: Tried | None = None) -> tuple
 
 def _most_epochs(told: Forecast, epochs: float, seconds: float) -> float:
     """The most epochs that fit, whole ones where there is more than one."""
-    room = seconds - told.measuring_seconds - told.kept_seconds
-    whole = int(room / (told.seconds - told.kept_seconds) * epochs)
+    room = seconds - told.measuring_seconds - told.kept_seconds - told.start_seconds
+    whole = int(room / (told.step_seconds + told.evaluation_seconds) * epochs)
     if whole >= 1:
         return float(whole)
     once = told.evaluation_seconds / told.evaluations  # however short a run is, it ends with an evaluation

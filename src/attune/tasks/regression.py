@@ -22,7 +22,7 @@ from attune.errors import DataError, Problem
 from attune.metrics import numbers as metrics
 from attune.models.backbone import Backbone
 from attune.models.tokens import TextEncoder
-from attune.tasks import base, linear, texts
+from attune.tasks import base, texts
 from attune.tasks.features import Batch, Features
 
 FARTHEST = 1e4  # spreads between the mean and zero: beyond, float32 loses the third digit of a spread
@@ -94,10 +94,6 @@ class Regression(base.Task[Options]):
         """One feature for each text or window."""
         targets = None if gold is None else ((gold - self.mean) / self.scale).astype(np.float32)
         return texts.encode(rows, encoder, targets)
-
-    def begun(self, rows: linear.Rows, *, bias: bool) -> linear.Linear:
-        """A ridge regression of the standardised numbers."""
-        return linear.fitted(rows, linear.squares, np.zeros(1), bias=bias)
 
     def logits(self, model: Backbone, batch: Batch) -> Tensor:
         """The head's only answer, standardised, [B]."""

@@ -78,15 +78,15 @@ def fit(run: Fit) -> Generator[Event]:
 
     Yields:
         Starting while a new head is begun, Keeping while what leaves the frozen layers is computed, Stepped for
-        each optimizer step, Evaluating and
-        Evaluated, Saved, and Finished at the end.
+        each optimizer step, Evaluating and Evaluated, Saved, and Finished at the end.
     """
     learner, store = run.learner, run.store
     run.state = store.load(learner.model.model, learner.optimizer)
     run.began = time.monotonic()
     try:
         if run.start is not None and not run.state.step:
-            for share in run.start.take(run.train, run.knobs.seed):
+            assert isinstance(run.knobs.epochs, float)
+            for share in run.start.take(run.train, epochs=run.knobs.epochs, seed=run.knobs.seed):
                 yield Starting(run.state.step, share)
         if run.kept is not None and not run.state.reason:
             for share in run.kept.fill(*((rows, np.arange(len(rows))) for rows in (run.train, run.valid))):

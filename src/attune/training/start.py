@@ -3,7 +3,7 @@
 From random weights a head first has to find out which of its inputs tell anything, and meanwhile it pulls the layers
 below towards nothing in particular: linear probing, then fine-tuning (Kumar et al. 2022, "Fine-Tuning can Distort
 Pretrained Features and Underperform Out-of-Distribution"). The rows are read once, without dropout, before the first
-step, which costs a ninth of an epoch at the most.
+step, which costs a ninth of the training at the most.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from attune.models.backbone import Backbone
 from attune.tasks.base import Task
@@ -25,7 +25,7 @@ from attune.training.update import logits_of
 
 ROWS = 1024  # features that are read, at most
 TOKENS = 16384  # of them together
-SHARE = 1 / 3  # of an epoch's tokens; reading them costs a third of training on them
+SHARE = 1 / 3  # of all that training reads; without gradients it costs a third
 
 
 class HeadStart:
@@ -34,74 +34,74 @@ class HeadStart:
     def __init__(self, task: Task[Any], model: Backbone) -> None:
         self.task, self.model = task, model
 
-    def take(self, features: Features, seed: int) -> Iterator[float]:
+    def take(self, features: Features, *, epochs: float, seed: int) -> Iterator[float]:
         """Puts the weights into the head's last layer; leaves them at random where the task or the head has no such.
+
+        Args:
+            features: of the training rows.
+            epochs: how often training will read them.
+            seed: of the choice of rows.
 
         Yields:
             The share of the rows that was read.
         """
-        layers = self.model.projections(len(self.task.labels))
+        layers = _answering(self.model, len(self.task.labels))
         if not layers or type(self.task).begun is Task.begun:
             return
-        chosen, read = _chosen(features, seed), list[tuple[nn.Linear, Rows]]()
+        chosen, read = _chosen(features, epochs, seed), list[Rows]()
         parts = list(batches.micro_batches(features, chosen, tokens=self.model.place.tokens))
         self.model.model.eval()
         for number, part in enumerate(parts, start=1):
-            found = self._read(features, part, layers)
-            if found is None:
-                return
-            read.append(found)
+            read.append(self._read(features, part, layers))
             yield number / len(parts)
-        last = read[-1][0]
-        known = Rows.joined([rows for _, rows in read])
+        known = Rows.joined(read)
         known = known.at(known.weights > 0)
-        if len(known) >= 2 * EVERY:
-            self._begin(layers, last, known)
+        if len(known) >= 2 * EVERY and known.inputs.shape[1] == layers[0].in_features:
+            self._begin(layers, known)
 
-    def _read(
-        self, features: Features, part: np.ndarray, layers: list[nn.Linear]
-    ) -> tuple[nn.Linear, Rows] | None:
-        """The layer that answered a batch, and what it read for each unit; None where that is not one row a unit."""
+    def _read(self, features: Features, part: np.ndarray, layers: list[nn.Linear]) -> Rows:
+        """What the head's last layer reads for each unit of a batch."""
         batch = batch_of(features, part)
-        with torch.no_grad(), _watched(layers) as seen:
-            logits_of(self.task, self.model, batch.on(self.model.place.device))
-        if not seen or seen[-1][1].shape != (len(batch.units), seen[-1][0].in_features):
-            return None
-        layer, inputs = seen[-1]
-        return layer, Rows(inputs.float().cpu().numpy(), batch.targets.numpy(), batch.weights.numpy())
+        with torch.no_grad(), _open(layers):
+            inputs = logits_of(self.task, self.model, batch.on(self.model.place.device))
+        return Rows(inputs.cpu().numpy(), batch.targets.numpy(), batch.weights.numpy())
 
-    def _begin(self, layers: list[nn.Linear], last: nn.Linear, rows: Rows) -> None:
-        """Gives the weights to the layer that answers, and to what is a copy of it, as PEFT keeps one."""
-        made = self.task.begun(rows, bias=last.bias is not None)
+    def _begin(self, layers: list[nn.Linear], rows: Rows) -> None:
+        made = self.task.begun(rows, bias=layers[0].bias is not None)
         assert made is not None, "the task said that it has a start"
-        weight, bias = (torch.from_numpy(each).to(last.weight) for each in made)
-        drawn = last.weight.detach().clone()
+        weight, bias = (torch.from_numpy(each).to(layers[0].weight) for each in made)
+        if not (weight.isfinite().all() and bias.isfinite().all()):
+            return  # of a model whose states are not finite; the first step will say so
         with torch.no_grad():
             for layer in layers:
-                if torch.equal(layer.weight, drawn):
-                    layer.weight.copy_(weight)
-                    if layer.bias is not None:
-                        layer.bias.copy_(bias)
+                layer.weight.copy_(weight)
+                if layer.bias is not None:
+                    layer.bias.copy_(bias)
 
 
-def _chosen(features: Features, seed: int) -> np.ndarray:
+def _answering(model: Backbone, labels: int) -> list[nn.Linear]:
+    """The head's last layer, and what is a copy of it, as PEFT keeps one."""
+    layers = model.projections(labels)
+    return [layer for layer in layers if torch.equal(layer.weight, layers[-1].weight)]
+
+
+def _chosen(features: Features, epochs: float, seed: int) -> np.ndarray:
     """Some features, drawn evenly, until they are as many rows or tokens as may be read."""
     order = np.random.default_rng([seed, len(features)]).permutation(len(features))[:ROWS]
     lengths = features.sequences.lengths
     read = np.cumsum(lengths[order])
-    return order[: max(1, int(np.searchsorted(read, min(TOKENS, SHARE * lengths.sum()), side="right")))]
+    return order[
+        : max(1, int(np.searchsorted(read, min(TOKENS, SHARE * epochs * lengths.sum()), side="right")))
+    ]
 
 
 @contextmanager
-def _watched(layers: list[nn.Linear]) -> Iterator[list[tuple[nn.Linear, Tensor]]]:
-    """Within it, what these layers read is written down, call by call."""
-    seen: list[tuple[nn.Linear, Tensor]] = []
-    hooks = [
-        layer.register_forward_pre_hook(lambda asked, given: seen.append((asked, given[0])))
-        for layer in layers
-    ]
+def _open(layers: list[nn.Linear]) -> Iterator[None]:
+    """Within it these layers let through what they read, so that it comes out where logits would."""
+    for layer in layers:
+        layer.forward = lambda inputs: inputs  # type: ignore[assignment, method-assign]
     try:
-        yield seen
+        yield
     finally:
-        for hook in hooks:
-            hook.remove()
+        for layer in layers:
+            del layer.forward

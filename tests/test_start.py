@@ -1,0 +1,254 @@
+"""A new head begins at a linear model of what it reads, the same as scikit-learn's, in every family."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from importlib.resources import files
+
+import numpy as np
+import pytest
+import test_loop
+import tiny
+import torch
+from sklearn.linear_model import LogisticRegression
+from test_methods import applied
+
+from attune import recipe_file, run
+from attune.data.table import Table
+from attune.models import load
+from attune.models.tokens import TextEncoder
+from attune.tasks import linear
+from attune.tasks.classification import Classification
+from attune.tasks.classification import Options as NoOptions
+from attune.tasks.tagging import Options as TagOptions
+from attune.tasks.tagging import Tagging
+from attune.training import start
+from attune.training.checkpoint import Store
+from attune.training.events import Starting, Stepped
+from attune.training.loop import fit, predictions
+from attune.training.start import HeadStart
+
+
+def _rows(n=200, width=6, outputs=3, seed=0):
+    """Inputs of unlike spreads around unlike means, and targets that hang on them."""
+    random = np.random.default_rng(seed)
+    bare = random.normal(size=(n, width))
+    told = (bare @ random.normal(size=(width, outputs)) + random.gumbel(size=(n, outputs))).argmax(1)
+    inputs = bare * random.uniform(0.01, 3, width) + random.normal(size=width)
+    return linear.Rows(inputs, told, random.uniform(0.5, 2, n))
+
+
+def _standard(rows, *, bias=True):
+    middle = rows.inputs.mean(0) if bias else 0
+    return (rows.inputs - middle) / rows.inputs.std(0)
+
+
+@pytest.fixture
+def one_strength(monkeypatch):
+    monkeypatch.setattr(linear, "STRENGTHS", (10.0,))
+    monkeypatch.setattr(linear, "STEADY", 0.0)
+    monkeypatch.setattr(linear, "STEPS", 10_000)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("outputs", [2, 4])
+def test_labels_are_told_as_by_scikit_learn(one_strength, outputs, bias):
+    rows = _rows(outputs=outputs)
+    # its loss is a sum, ours a mean; of two labels it has one row of weights, the difference of our two
+    strength = 10.0 / rows.weights.sum() * (2 if outputs == 2 else 1)
+    theirs = LogisticRegression(C=strength, fit_intercept=bias, tol=1e-10, max_iter=10_000)
+    theirs.fit(_standard(rows, bias=bias), rows.targets, sample_weight=rows.weights)
+    weight, shift = linear.labels_told(rows, outputs, bias=bias)
+    logits = rows.inputs @ weight.T + shift
+    ours = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert bias or not shift.any()
+    np.testing.assert_allclose(ours, theirs.predict_proba(_standard(rows, bias=bias)), atol=2e-3)
+
+
+def test_each_of_several_labels_is_told_as_by_scikit_learn(one_strength):
+    rows = _rows()
+    both = replace(rows, targets=np.stack([rows.targets == 0, rows.targets != 1], axis=1).astype(int))
+    weight, shift = linear.fitted(both, linear.logistic, np.zeros(2), bias=True)
+    for label in range(2):
+        theirs = LogisticRegression(C=10.0 / rows.weights.sum(), tol=1e-10, max_iter=10_000)
+        theirs.fit(_standard(rows), both.targets[:, label], sample_weight=rows.weights)
+        ours = 1 / (1 + np.exp(-(rows.inputs @ weight[label] + shift[label])))
+        np.testing.assert_allclose(ours, theirs.predict_proba(_standard(rows))[:, 1], atol=2e-3)
+
+
+def test_how_strong_the_penalty_is_is_decided_by_rows_that_were_held_out():
+    noise = np.random.default_rng(0)
+    blind = linear.Rows(noise.normal(size=(300, 200)), noise.integers(0, 2, 300), np.ones(300))
+    weight, _ = linear.labels_told(blind, 2, bias=True)
+    free = linear._minimised(blind, linear.softmax, np.zeros(2), 100.0, bias=True)[0]
+    assert np.abs(weight).max() < np.abs(free).max() / 3  # nothing to be told: the strongest
+
+
+@pytest.mark.parametrize("loss", [linear.softmax, linear.logistic])
+def test_derivatives_are_those_of_differences(loss):
+    random = np.random.default_rng(0)
+    outputs = random.normal(size=(5, 3))
+    targets = {
+        linear.softmax: np.asarray([0, 1, 2, 1, 0]),
+        linear.logistic: random.integers(0, 2, (5, 3)),
+    }[loss]
+    _, slope = loss(outputs, targets)
+    for column in range(outputs.shape[1]):
+        moved = np.zeros_like(outputs)
+        moved[:, column] = 1e-6
+        rise = (loss(outputs + moved, targets)[0] - loss(outputs - moved, targets)[0]) / 2e-6
+        np.testing.assert_allclose(rise, slope[:, column], atol=1e-6)
+
+
+def test_a_label_that_no_row_has_stays_where_it_began():
+    rows = _rows(outputs=2)
+    weight, shift = linear.labels_told(rows, 5, bias=True)
+    assert np.isfinite(weight).all() and np.isfinite(shift).all()
+    assert (rows.inputs @ weight.T + shift).argmax(1).max() < 2
+
+
+def _task(head):
+    """A task with its features of short texts, whose label is whether `good` stands in them."""
+    rows = tiny.rows(120)
+    cells = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
+    if head == "tagging":
+        words = [[(m.start(), m.end()) for m in re.finditer(r"\S+", text)] for text in cells["text"]]
+        cells["words"] = words
+        cells["label"] = [
+            ["yes" if text[a:b] in ("good", "fine") else "no" for a, b in places]
+            for text, places in zip(cells["text"], words, strict=True)
+        ]
+    table = Table("rows.csv", tuple(cells), cells, list(range(2, 122)), "")
+    task = Tagging(TagOptions()) if head == "tagging" else Classification(NoOptions())
+    task.learn(table)
+    return task, table
+
+
+@pytest.mark.parametrize("head", ["classification", "tagging"])
+@pytest.mark.parametrize("family", tiny.each((*tiny.FAMILIES, *tiny.UNTAUGHT)))
+def test_every_family_has_a_start(checkpoints, family, head):
+    if not tiny.has(family, head):
+        pytest.skip(f"transformers has no {head} for {family}")
+    base = checkpoints(family)
+    task, table = _task(head)
+    encoder = TextEncoder(load.tokenizer(base), max_tokens=tiny.LIMIT)
+    features = task.encode(table, encoder, task.gold(table))
+    model = load.backbone(base, head, task.labels, seed=1)
+    before = {name: weight.clone() for name, weight in model.model.state_dict().items()}
+    first = _loss(task, model, features)
+    list(HeadStart(task, model).take(features, epochs=3.0, seed=3))
+    after = model.model.state_dict()
+    last = {id(weight) for layer in model.projections(len(task.labels)) for weight in layer.parameters()}
+    own = {name for name, weight in model.model.state_dict(keep_vars=True).items() if id(weight) in last}
+    assert {name for name in before if not torch.equal(before[name], after[name])} == own
+    assert _loss(task, model, features) < first
+
+
+def _loss(task, model, features):
+    from attune.tasks.features import batch_of
+    from attune.training.update import logits_of
+
+    model.model.eval()
+    batch = batch_of(features, np.arange(len(features)))
+    with torch.no_grad():
+        return float(task.loss(logits_of(task, model, batch), batch)) / batch.count
+
+
+def test_a_copy_that_peft_keeps_begins_there_too(checkpoints):
+    base = checkpoints("bert")
+    task, table = _task("classification")
+    features = task.encode(table, TextEncoder(load.tokenizer(base), max_tokens=tiny.LIMIT), task.gold(table))
+    model = applied(base, name="lora")
+    task.labels = ("a", "b", "c")
+    list(HeadStart(task, model).take(features, epochs=3.0, seed=3))
+    layers = model.projections(3)
+    assert layers and all(torch.equal(layer.weight, layers[0].weight) for layer in layers)
+    assert all(layer.bias is None or layer.bias.any() for layer in layers)
+
+
+def _begun(checkpoints, folder, **knobs):
+    run = test_loop._fit(checkpoints, folder, **knobs)
+    run.start = HeadStart(run.learner.task, run.learner.model)
+    return run
+
+
+def test_a_run_that_is_left_and_resumed_begins_once_and_ends_at_the_same_bits(checkpoints, tmp_path):
+    whole = _begun(checkpoints, tmp_path / "whole")
+    told = list(fit(whole))
+    assert isinstance(told[0], Starting)
+    begun = _begun(checkpoints, tmp_path / "cut")
+    events = fit(begun)
+    assert isinstance(next(events), Starting)
+    events.close()  # nothing was learned yet
+    for event in (events := fit(_begun(checkpoints, tmp_path / "cut"))):
+        if isinstance(event, Stepped) and event.step == 7:
+            break
+    events.close()
+    resumed = _begun(checkpoints, tmp_path / "cut")
+    assert not any(isinstance(event, Starting) for event in fit(resumed))
+    assert test_loop._same(test_loop._bits(whole), test_loop._bits(resumed))
+
+
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [([], True), (["train.head_start=false"], False), (["method.name=lora"], True)],
+)
+def test_a_run_begins_its_new_head_there_unless_it_is_told_not_to(checkpoints, tmp_path, words, begins):
+    path = str(tiny.reviews(tmp_path / "r.csv"))
+    knobs = {"model.base": str(checkpoints("bert"))}
+    trial = run.fitting(run.plan(recipe_file.load(path, words, knobs)), Store(tmp_path))
+    assert (trial.start is not None) is begins
+
+
+def test_a_head_that_knows_the_labels_is_left_as_it_is(checkpoints, tmp_path):
+    path, held = str(tiny.reviews(tmp_path / "r.csv")), tmp_path / "held"
+    ready = run.plan(recipe_file.load(path, [], {"model.base": str(checkpoints("bert"))}))
+    model = run.fitting(ready, Store(tmp_path)).learner.model
+    load.store(model, ready.tokenizer, held, max_tokens=tiny.LIMIT)
+    again = run.plan(recipe_file.load(path, [], {"model.base": str(held)}))
+    assert again.own_head
+    assert run.fitting(again, Store(tmp_path)).start is None
+
+
+@pytest.mark.slow
+def test_of_the_starter_a_head_answers_before_the_first_step(tmp_path):
+    ready = run.plan(recipe_file.load(str(files("attune") / "samples" / "reviews.csv")))
+    trial = run.fitting(ready, Store(tmp_path))
+    list(trial.start.take(trial.train, epochs=3.0, seed=0))
+    scores = ready.task.score(trial.valid_gold, predictions(ready.task, trial.learner.model, trial.valid))
+    assert scores["accuracy"] > 0.5  # of three labels, the commonest has two fifths
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_of_a_handful_of_rows_nothing_is_concluded(checkpoints, tmp_path, rows):
+    run = _begun(checkpoints, tmp_path)
+    few = replace(
+        run.train.sequences,
+        rows=run.train.sequences.rows[:rows],
+        offsets=run.train.sequences.offsets[: rows + 1],
+    )
+    before = test_loop._bits(run)
+    list(run.start.take(replace(run.train, sequences=few), epochs=3.0, seed=0))
+    assert test_loop._same(before, test_loop._bits(run))
+
+
+def test_states_that_are_not_finite_leave_the_head_alone(checkpoints, tmp_path):
+    run = _begun(checkpoints, tmp_path)
+    with torch.no_grad():
+        run.learner.model.model.bert.pooler.dense.weight.fill_(float("nan"))
+    before = [layer.weight.clone() for layer in run.learner.model.projections(2)]
+    list(run.start.take(run.train, epochs=3.0, seed=0))
+    after = [layer.weight for layer in run.learner.model.projections(2)]
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_no_more_is_read_than_a_third_of_an_epoch(checkpoints, tmp_path, monkeypatch):
+    run = _begun(checkpoints, tmp_path)
+    lengths = run.train.sequences.lengths
+    assert lengths[start._chosen(run.train, 1.0, 0)].sum() <= lengths.sum() / 3
+    monkeypatch.setattr(start, "ROWS", 4)
+    assert len(start._chosen(run.train, 1.0, 0)) == 4
+    monkeypatch.setattr(start, "TOKENS", 1)
+    assert len(start._chosen(run.train, 1.0, 0)) == 1
+    assert not np.array_equal(start._chosen(run.train, 1.0, 0), start._chosen(run.train, 1.0, 5))
