@@ -42,12 +42,18 @@ class Work:
 
 
 USUAL = tuple(name for name in SYSTEMS if not name.endswith("_bf16"))  # what every processor can do
-TOKENS = ("attune", "trainer", "trainer_tuned", "lightning")  # what can learn more than one label a text
+TOKENS = (
+    "attune",
+    "attune_start",
+    "trainer",
+    "trainer_tuned",
+    "lightning",
+)  # what can learn more than one label a text
 TRAINERS = ("attune", "trainer", "trainer_tuned")
 WORKS = {
     "sst2": Work(3000),
     "banking77": Work(3000, lr=2e-4),
-    "imdb": Work(360, lr=2e-4, only=TRAINERS, tests=1000),
+    "imdb": Work(360, lr=2e-4, only=("attune_start", *TRAINERS), tests=1000),
     "wnut17": Work(1200, lr=3e-4, only=TOKENS),
     "squad": Work(600, lr=2e-4, only=TRAINERS, tests=300),
     BUNDLED: Work(0),

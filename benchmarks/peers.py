@@ -4,12 +4,14 @@
         [--systems attune,trainer]
 
 FOLDER has train.* and test.* as `attune train` reads them: texts or pairs with labels, tagged words, or questions.
-The systems take turns, seed by seed: attune; transformers' Trainer as it comes, and tuned (grouped by length, without
-its search for infinite losses); Lightning; sentence-transformers' CrossEncoder (labels only); and, where the
-processor multiplies bfloat16, attune and the tuned Trainer in that (`attune_bf16`, `trainer_bf16`). Each is a process
-of its own; the JSON holds real tokens per second of training (padding not counted) by the clock and by processor
-seconds, the score of the test rows and peak memory. All follow `PROTOCOL`; tests/test_benchmarks.py holds that
-without dropout, on the same order of rows, attune and the Trainer end with the same weights. Needs the extra `bench`.
+The systems take turns, seed by seed: attune, from a head of random weights like the others, and from the start that a
+run of its own gives it (`attune_start`, whose time is counted); transformers' Trainer as it comes, and tuned (grouped
+by length, without its search for infinite losses); Lightning; sentence-transformers' CrossEncoder (labels only); and,
+where the processor multiplies bfloat16, attune and the tuned Trainer in that (`attune_bf16`, `trainer_bf16`). Each is
+a process of its own; the JSON holds real tokens per second of training (padding not counted) by the clock and by
+processor seconds, the score of the test rows and peak memory. All follow `PROTOCOL`; tests/test_benchmarks.py holds
+that without dropout, on the same order of rows, attune and the Trainer end with the same weights. Needs the extra
+`bench`.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from sides.job import PROTOCOL, Job, turn
 
 SYSTEMS = {
     "attune": ours.run,
+    "attune_start": partial(ours.run, start=True),
     "attune_bf16": partial(ours.run, precision="bfloat16"),
     "trainer": trainer.run,
     "trainer_tuned": partial(trainer.run, tuned=True),

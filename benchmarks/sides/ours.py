@@ -53,13 +53,20 @@ def trained(job: Job, learner, train, made=None, after=None) -> int:
     return tokens
 
 
-def run(job: Job, precision: str = "float32") -> dict:
-    """One training by attune's update, its test rows predicted at the end."""
+def run(job: Job, precision: str = "float32", *, start: bool = False) -> dict:
+    """One training by attune's update, its test rows predicted at the end.
+
+    With `start` the new head begins as in a run of attune's own.
+    """
     from attune.models.place import Place
     from attune.training import loop
+    from attune.training.start import HeadStart
 
     ready, found = prepared(job), {}
     learner = learner_of(job, ready, Place.of("cpu", precision))
+    train = ready.features["train"]
     with clocked(found):
-        found["tokens"] = trained(job, learner, ready.features["train"])
+        if start:
+            list(HeadStart(ready.task, learner.model).take(train, epochs=job.epochs, seed=job.seed))
+        found["tokens"] = trained(job, learner, train)
     return found | score_of(ready, loop.predictions(ready.task, learner.model, ready.features["test"]))
