@@ -74,9 +74,9 @@ class Classification(base.Task[Options]):
             weights = (len(gold) / (len(self.labels) * np.maximum(counts, 1)))[gold]
         return texts.encode(rows, encoder, gold, weights)
 
-    def begun(self, rows: linear.Rows, *, bias: bool) -> linear.Linear:
+    def begun(self, rows: linear.Rows, *, bias: bool, length: float) -> linear.Linear:
         """A logistic regression of the labels."""
-        return linear.labels_told(rows, len(self.labels), bias=bias)
+        return linear.labels_told(rows, len(self.labels), bias=bias, length=length)
 
     def logits(self, model: Backbone, batch: Batch) -> Tensor:
         """The classification head's logits, [B, C]."""

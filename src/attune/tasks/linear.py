@@ -62,35 +62,54 @@ class Rows:
         return Rows(self.inputs[chosen], self.targets[chosen], self.weights[chosen])
 
 
-def labels_told(rows: Rows, labels: int, *, bias: bool) -> Linear:
+def labels_told(rows: Rows, labels: int, *, bias: bool, length: float) -> Linear:
     """One label of several, from the start of how common each is, half a row more of it."""
     counts = np.bincount(rows.targets, rows.weights, minlength=labels) + 0.5
-    return fitted(rows, softmax, np.log(counts / counts.sum()), bias=bias)
+    return fitted(rows, softmax, np.log(counts / counts.sum()), bias=bias, length=length)
 
 
-def fitted(rows: Rows, loss: Loss, start: np.ndarray, *, bias: bool) -> Linear:
-    """The linear model that tells the targets from the inputs.
+def fitted(rows: Rows, loss: Loss, start: np.ndarray, *, bias: bool, length: float) -> Linear:
+    """The linear model that tells the targets from the inputs, as loud as it is right.
+
+    Its weights have a length between that of random ones, where rows that were held out show that it knows nothing,
+    and their own, where it knows everything: what lies below will be trained, too, and a head that shouts what is
+    hardly true makes of each small change there a large one in what it says.
 
     Args:
         rows: at least `EVERY`.
         loss: `softmax` or `logistic`.
         start: [C] the biases of a model that knows nothing of its inputs.
         bias: whether the model has biases; without one they are 0.
+        length: of random weights, all together.
     """
     x = np.asarray(rows.inputs, np.float64)
     spread = np.maximum(x.std(0), TINY)
     middle = x.mean(0) if bias else np.zeros(x.shape[1])
     rows = replace(rows, inputs=(x - middle) / spread)
     start = start if bias else np.zeros_like(start)
-    held = np.arange(len(rows)) % EVERY == 0
-    seen, unseen, tried = rows.at(~held), rows.at(held), []
-    for strength in STRENGTHS:
-        weight, shift = _minimised(seen, loss, start, strength, bias=bias)
-        losses, _ = loss(unseen.inputs @ weight.T + shift, unseen.targets)
-        tried.append(np.average(losses, weights=unseen.weights))
-    weight, shift = _minimised(rows, loss, start, STRENGTHS[int(np.argmin(tried))], bias=bias)
+    strength, known = _strength(rows, loss, start, bias=bias)
+    weight, shift = _minimised(rows, loss, start, strength, bias=bias)
     weight = weight / spread
-    return weight, shift - weight @ middle
+    share = (length / max(float(np.linalg.norm(weight)), TINY)) ** (1 - known)
+    weight = weight * share
+    return weight, start + (shift - start) * share - weight @ middle
+
+
+def _strength(rows: Rows, loss: Loss, start: np.ndarray, *, bias: bool) -> tuple[float, float]:
+    """Which strength is best on rows that were held out, and what share of the loss of knowing nothing it saves."""
+    held = np.arange(len(rows)) % EVERY == 0
+    seen, unseen = rows.at(~held), rows.at(held)
+
+    def on_unseen(weight: np.ndarray, shift: np.ndarray) -> float:
+        losses, _ = loss(unseen.inputs @ weight.T + shift, unseen.targets)
+        return float(np.average(losses, weights=unseen.weights))
+
+    tried = {
+        strength: on_unseen(*_minimised(seen, loss, start, strength, bias=bias)) for strength in STRENGTHS
+    }
+    best = min(tried, key=tried.__getitem__)
+    nothing = on_unseen(np.zeros((len(start), rows.inputs.shape[1])), start)
+    return best, float(np.clip(1 - tried[best] / max(nothing, TINY), 0, 1))
 
 
 def _minimised(rows: Rows, loss: Loss, start: np.ndarray, strength: float, *, bias: bool) -> Linear:

@@ -66,9 +66,9 @@ class Multilabel(base.Task[Options]):
                 with torch.no_grad():
                     layer.bias.copy_(torch.from_numpy(self.log_odds))
 
-    def begun(self, rows: linear.Rows, *, bias: bool) -> linear.Linear:
+    def begun(self, rows: linear.Rows, *, bias: bool, length: float) -> linear.Linear:
         """A logistic regression of each label."""
-        return linear.fitted(rows, linear.logistic, self.log_odds, bias=bias)
+        return linear.fitted(rows, linear.logistic, self.log_odds, bias=bias, length=length)
 
     def gold(self, rows: Table) -> np.ndarray:
         """Which labels each row has, [N, C] of 0 and 1, int64; one that train does not have is not scored."""

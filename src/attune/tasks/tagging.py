@@ -100,9 +100,9 @@ class Tagging(base.Task[Options]):
         if self.chain is not None:
             model.model.add_module(CHAIN, self.chain)
 
-    def begun(self, rows: linear.Rows, *, bias: bool) -> linear.Linear:
+    def begun(self, rows: linear.Rows, *, bias: bool, length: float) -> linear.Linear:
         """A logistic regression of the tags."""
-        return linear.labels_told(rows, len(self.labels), bias=bias)
+        return linear.labels_told(rows, len(self.labels), bias=bias, length=length)
 
     def finish(self, model: Backbone) -> None:
         """The stored model is a plain one again."""

@@ -67,7 +67,8 @@ class HeadStart:
         return Rows(inputs.cpu().numpy(), batch.targets.numpy(), batch.weights.numpy())
 
     def _begin(self, layers: list[nn.Linear], rows: Rows) -> None:
-        made = self.task.begun(rows, bias=layers[0].bias is not None)
+        length = float(layers[0].weight.detach().norm())
+        made = self.task.begun(rows, bias=layers[0].bias is not None, length=length)
         assert made is not None, "the task said that it has a start"
         weight, bias = (torch.from_numpy(each).to(layers[0].weight) for each in made)
         if not (weight.isfinite().all() and bias.isfinite().all()):
