@@ -62,25 +62,26 @@ class Rows:
         return Rows(self.inputs[chosen], self.targets[chosen], self.weights[chosen])
 
 
-def labels_told(rows: Rows, labels: int, *, bias: bool, length: float) -> Linear:
+def labels_told(rows: Rows, labels: int, *, bias: bool, length: float | None) -> Linear:
     """One label of several, from the start of how common each is, half a row more of it."""
     counts = np.bincount(rows.targets, rows.weights, minlength=labels) + 0.5
     return fitted(rows, softmax, np.log(counts / counts.sum()), bias=bias, length=length)
 
 
-def fitted(rows: Rows, loss: Loss, start: np.ndarray, *, bias: bool, length: float) -> Linear:
+def fitted(rows: Rows, loss: Loss, start: np.ndarray, *, bias: bool, length: float | None) -> Linear:
     """The linear model that tells the targets from the inputs, as loud as it is right.
 
-    Its weights have a length between that of random ones, where rows that were held out show that it knows nothing,
-    and their own, where it knows everything: what lies below will be trained, too, and a head that shouts what is
-    hardly true makes of each small change there a large one in what it says.
+    What lies below will be trained, too, and inputs that hardly vary now will vary more then: weights that are long
+    because of it would make of each small change there a large one in what they say. So they have a length between
+    that of random ones, where rows that were held out show that they know nothing, and their own, where they know
+    everything.
 
     Args:
         rows: at least `EVERY`.
         loss: `softmax` or `logistic`.
         start: [C] the biases of a model that knows nothing of its inputs.
         bias: whether the model has biases; without one they are 0.
-        length: of random weights, all together.
+        length: of random weights, all together; None: the model's own, for inputs whose spread will stay.
     """
     x = np.asarray(rows.inputs, np.float64)
     spread = np.maximum(x.std(0), TINY)
@@ -90,7 +91,8 @@ def fitted(rows: Rows, loss: Loss, start: np.ndarray, *, bias: bool, length: flo
     strength, known = _strength(rows, loss, start, bias=bias)
     weight, shift = _minimised(rows, loss, start, strength, bias=bias)
     weight = weight / spread
-    share = (length / max(float(np.linalg.norm(weight)), TINY)) ** (1 - known)
+    own = float(np.linalg.norm(weight))
+    share = (length / own) ** (1 - known) if length is not None and own > TINY else 1.0
     weight = weight * share
     return weight, start + (shift - start) * share - weight @ middle
 

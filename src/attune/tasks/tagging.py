@@ -101,8 +101,8 @@ class Tagging(base.Task[Options]):
             model.model.add_module(CHAIN, self.chain)
 
     def begun(self, rows: linear.Rows, *, bias: bool, length: float) -> linear.Linear:
-        """A logistic regression of the tags."""
-        return linear.labels_told(rows, len(self.labels), bias=bias, length=length)
+        """A logistic regression of the tags; what it reads comes from a norm, whose spread stays."""
+        return linear.labels_told(rows, len(self.labels), bias=bias, length=None)
 
     def finish(self, model: Backbone) -> None:
         """The stored model is a plain one again."""
