@@ -141,8 +141,7 @@ def growth(found: dict) -> Iterator[Bar]:
     """Of `growth.py`: memory of the most rows beside that of the fewest, and steps that take no longer."""
     first, last = (found["results"][place] for place in (0, -1))
     rows = f"{first['rows']:,} to {last['rows']:,} rows"
-    memory, step = (
-        last["training"][key] / first["training"][key] for key in ("peak_memory_mib", "cpu_seconds")
-    )
+    memory = last["training"]["peak_memory_mib"] / first["training"]["peak_memory_mib"]
+    token = [each["training"]["cpu_seconds"] / each["tokens"] for each in (first, last)]
     yield Bar(f"{rows}: peak memory grows to", FLAT, (memory,), most=True)
-    yield Bar(f"{rows}: the same number of steps takes", FLAT, (step,), most=True)
+    yield Bar(f"{rows}: a token of a step takes", FLAT, (token[1] / token[0],), most=True)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bars
 import comparison
 import inference
 import numpy as np
@@ -194,3 +195,48 @@ def test_texts_a_second_and_ratios_are_compared_turn_by_turn():
         "same_labels": 0.5,
     }
     assert "| pipeline | 0 | 1 | 3.00 x | 3.00 x | 50.00% |" in inference.table(found)
+
+
+def test_bars_are_reached_by_the_median_and_missed_in_words():
+    def row(job, system, seed, cpu):
+        told = {"job": job, "system": system, "seed": seed, "cpu_seconds": cpu, "tokens": 100}
+        return {**told, "peak_memory_mib": 900 if system == "attune" else 1000}
+
+    results = [
+        *(row("sst2", "attune", seed, cpu) for seed, cpu in enumerate((1.0, 1.0, 2.0))),
+        *(row("sst2", "trainer", seed, 3.2) for seed in range(3)),
+        *(row("sst2", "trainer_tuned", seed, 1.4) for seed in range(3)),
+    ]
+    accuracy = [
+        {"seed": 0, "trainer": {"cpu_seconds": 10}, "attune": {"reached": True, "cpu_seconds": 3}},
+        {"seed": 1, "trainer": {"cpu_seconds": 10}, "attune": {"reached": False, "cpu_seconds": 3}},
+    ]
+    growth = [
+        {"rows": rows, "tokens": rows, "training": {"peak_memory_mib": memory, "cpu_seconds": rows}}
+        for rows, memory in ((1000, 900), (9000, 1100))
+    ]
+    told = bars.table(
+        {
+            "table": {"results": results, "shares": {"sst2": {"attune": 0.6}}},
+            "accuracy": {"results": accuracy},
+            "growth": {"results": growth},
+        }
+    ).splitlines()
+    assert "| sst2: times the Trainer as it comes | >= 3 | 3.20 (1.60 to 3.20) | reached |" in told
+    assert "| sst2: times the Trainer grouped by length | >= 1.5 | 1.40 (0.70 to 1.40) | **missed** |" in told
+    assert "| sst2: peak memory beside the Trainer's | <= 1 | 0.90 | reached |" in told
+    assert [line.rsplit("|", 2)[1].strip() for line in told if "until its accuracy" in line] == [
+        "reached",
+        "**missed**",
+    ]
+    assert "| 1,000 to 9,000 rows: peak memory grows to | <= 1.1 | 1.22 | **missed** |" in told
+
+
+def test_a_difference_of_accuracy_is_never_proved_by_a_few_texts_alone():
+    same = inference.accuracy(["a"] * 20, ["a"] * 20, ["a"] * 20)
+    assert same["gap"][0] == 0
+    assert same["gap"][1] < -0.05 < 0.05 < same["gap"][2]
+    worse = inference.accuracy(["b"] * 50 + ["a"] * 50, ["a"] * 100, ["a"] * 100)
+    assert worse["accuracy"] == 0.5
+    assert worse["gap"][0] == -0.5
+    assert worse["gap"][2] < -0.35
