@@ -163,6 +163,11 @@ class Prepared:
         assert isinstance(epochs, float)
         return self.keepable and epochs > 1 and self.recipe.method.cache == "auto"
 
+    @property
+    def starts(self) -> bool:
+        """Whether a new head begins at a linear model of what it reads."""
+        return bool(self.recipe.train.head_start and self.task.starts and not self.own_head)
+
     def with_epochs(self, epochs: float) -> Prepared:
         """The same with another number of epochs."""
         held = self.recipe.train.epochs

@@ -93,7 +93,7 @@ def fitting(ready: Prepared, store: Any) -> Fit:
     recorded = Graphs(cuda_recorder()) if knobs.graphs else None
     learner = Learner(task, model, optimizer, knobs.clip, ready.where, recorded)
     kept = Kept(task, model, store.folder) if ready.keeps else None
-    begins = HeadStart(task, model) if knobs.head_start and not ready.own_head else None
+    begins = HeadStart(task, model) if ready.starts else None
     return Fit(learner, features["train"], features["valid"], ready.gold["valid"], knobs, store, kept, begins)
 
 

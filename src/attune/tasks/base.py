@@ -93,6 +93,11 @@ class Task(ABC, Generic[O]):
         """
         return None
 
+    @property
+    def starts(self) -> bool:
+        """Whether `begun` gives a new head its start."""
+        return type(self).begun is not Task.begun
+
     @abstractmethod
     def logits(self, model: Backbone, batch: Batch) -> Tensor:
         """The head's answers."""
