@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from importlib.resources import files
 
@@ -19,10 +18,7 @@ from attune.data.table import Table
 from attune.models import load
 from attune.models.tokens import TextEncoder
 from attune.tasks import linear
-from attune.tasks.classification import Classification
-from attune.tasks.classification import Options as NoOptions
-from attune.tasks.tagging import Options as TagOptions
-from attune.tasks.tagging import Tagging
+from attune.tasks.classification import Classification, Options
 from attune.training import start
 from attune.training.checkpoint import Store
 from attune.training.events import Starting, Stepped
@@ -46,7 +42,7 @@ def _standard(rows, *, bias=True):
 
 @pytest.fixture
 def one_strength(monkeypatch):
-    monkeypatch.setattr(linear, "_strength", lambda *rows, **knobs: (10.0, 1.0))  # which knows everything
+    monkeypatch.setattr(linear, "_strength", lambda *given, **knobs: (10.0, 1.0))  # which knows everything
     monkeypatch.setattr(linear, "STEADY", 0.0)
     monkeypatch.setattr(linear, "STEPS", 10_000)
 
@@ -59,91 +55,66 @@ def test_labels_are_told_as_by_scikit_learn(one_strength, outputs, bias):
     strength = 10.0 / rows.weights.sum() * (2 if outputs == 2 else 1)
     theirs = LogisticRegression(C=strength, fit_intercept=bias, tol=1e-10, max_iter=10_000)
     theirs.fit(_standard(rows, bias=bias), rows.targets, sample_weight=rows.weights)
-    weight, shift = linear.labels_told(rows, outputs, bias=bias, length=1.0)
+    weight, shift = linear.fitted(rows, outputs, bias=bias, length=1.0)
     logits = rows.inputs @ weight.T + shift
     ours = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert bias or not shift.any()
     np.testing.assert_allclose(ours, theirs.predict_proba(_standard(rows, bias=bias)), atol=2e-3)
 
 
-def test_each_of_several_labels_is_told_as_by_scikit_learn(one_strength):
-    rows = _rows()
-    both = replace(rows, targets=np.stack([rows.targets == 0, rows.targets != 1], axis=1).astype(int))
-    weight, shift = linear.fitted(both, linear.logistic, np.zeros(2), bias=True, length=1.0)
-    for label in range(2):
-        theirs = LogisticRegression(C=10.0 / rows.weights.sum(), tol=1e-10, max_iter=10_000)
-        theirs.fit(_standard(rows), both.targets[:, label], sample_weight=rows.weights)
-        ours = 1 / (1 + np.exp(-(rows.inputs @ weight[label] + shift[label])))
-        np.testing.assert_allclose(ours, theirs.predict_proba(_standard(rows))[:, 1], atol=2e-3)
-
-
 def test_it_is_as_loud_as_it_is_right():
     random = np.random.default_rng(0)
     inputs = random.normal(size=(300, 200))
     blind = linear.Rows(inputs, random.integers(0, 2, 300), np.ones(300))
-    strength, known = linear._strength(blind, linear.softmax, np.zeros(2), bias=True)
+    strength, known = linear._strength(blind, np.zeros(2), bias=True)
     assert strength <= 0.1  # there is nothing to be told: one of the strongest penalties
     assert known < 0.01
-    weight, _ = linear.labels_told(blind, 2, bias=True, length=0.5)
+    weight, _ = linear.fitted(blind, 2, bias=True, length=0.5)
     assert np.linalg.norm(weight) == pytest.approx(0.5, rel=0.05)
     plain = linear.Rows(inputs[:, :5], (inputs[:, 0] > 0).astype(int), np.ones(300))
-    _, known = linear._strength(plain, linear.softmax, np.zeros(2), bias=True)
+    _, known = linear._strength(plain, np.zeros(2), bias=True)
     assert known > 0.4
-    own = linear._minimised(plain, linear.softmax, np.zeros(2), 10.0, bias=True)[0]
-    weight, _ = linear.labels_told(plain, 2, bias=True, length=1e-4)
+    own = linear._minimised(plain, np.zeros(2), 10.0, bias=True)[0]
+    weight, _ = linear.fitted(plain, 2, bias=True, length=1e-4)
     assert 1e-2 < np.linalg.norm(weight) < np.linalg.norm(own)
 
 
-@pytest.mark.parametrize("loss", [linear.softmax, linear.logistic])
-def test_derivatives_are_those_of_differences(loss):
-    random = np.random.default_rng(0)
-    outputs = random.normal(size=(5, 3))
-    targets = {
-        linear.softmax: np.asarray([0, 1, 2, 1, 0]),
-        linear.logistic: random.integers(0, 2, (5, 3)),
-    }[loss]
-    _, slope = loss(outputs, targets)
-    for column in range(outputs.shape[1]):
+def test_derivatives_are_those_of_differences():
+    outputs, targets = np.random.default_rng(0).normal(size=(5, 3)), np.asarray([0, 1, 2, 1, 0])
+    _, slope = linear.cross_entropy(outputs, targets)
+    for column in range(3):
         moved = np.zeros_like(outputs)
         moved[:, column] = 1e-6
-        rise = (loss(outputs + moved, targets)[0] - loss(outputs - moved, targets)[0]) / 2e-6
-        np.testing.assert_allclose(rise, slope[:, column], atol=1e-6)
+        more, less = (linear.cross_entropy(outputs + by, targets)[0] for by in (moved, -moved))
+        np.testing.assert_allclose((more - less) / 2e-6, slope[:, column], atol=1e-6)
 
 
 def test_a_label_that_no_row_has_stays_where_it_began():
     rows = _rows(outputs=2)
-    weight, shift = linear.labels_told(rows, 5, bias=True, length=1.0)
+    weight, shift = linear.fitted(rows, 5, bias=True, length=1.0)
     assert np.isfinite(weight).all() and np.isfinite(shift).all()
     assert (rows.inputs @ weight.T + shift).argmax(1).max() < 2
 
 
-def _task(head):
-    """A task with its features of short texts, whose label is whether `good` stands in them."""
+def _task():
+    """A task with its features of short texts, whose label is whether they are good."""
     rows = tiny.rows(120)
     cells = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
-    if head == "tagging":
-        words = [[(m.start(), m.end()) for m in re.finditer(r"\S+", text)] for text in cells["text"]]
-        cells["words"] = words
-        cells["label"] = [
-            ["yes" if text[a:b] in ("good", "fine") else "no" for a, b in places]
-            for text, places in zip(cells["text"], words, strict=True)
-        ]
     table = Table("rows.csv", tuple(cells), cells, list(range(2, 122)), "")
-    task = Tagging(TagOptions()) if head == "tagging" else Classification(NoOptions())
+    task = Classification(Options())
     task.learn(table)
     return task, table
 
 
-@pytest.mark.parametrize("head", ["classification", "tagging"])
 @pytest.mark.parametrize("family", tiny.each((*tiny.FAMILIES, *tiny.UNTAUGHT)))
-def test_every_family_has_a_start(checkpoints, family, head):
-    if not tiny.has(family, head):
-        pytest.skip(f"transformers has no {head} for {family}")
+def test_every_family_has_a_start(checkpoints, family):
+    if not tiny.has(family, "classification"):
+        pytest.skip(f"transformers has no classification for {family}")
     base = checkpoints(family)
-    task, table = _task(head)
+    task, table = _task()
     encoder = TextEncoder(load.tokenizer(base), max_tokens=tiny.LIMIT)
     features = task.encode(table, encoder, task.gold(table))
-    model = load.backbone(base, head, task.labels, seed=1)
+    model = load.backbone(base, "classification", task.labels, seed=1)
     before = {name: weight.clone() for name, weight in model.model.state_dict().items()}
     first = _loss(task, model, features)
     list(HeadStart(task, model).take(features, epochs=3.0, seed=3))
@@ -166,7 +137,7 @@ def _loss(task, model, features):
 
 def test_a_copy_that_peft_keeps_begins_there_too(checkpoints):
     base = checkpoints("bert")
-    task, table = _task("classification")
+    task, table = _task()
     features = task.encode(table, TextEncoder(load.tokenizer(base), max_tokens=tiny.LIMIT), task.gold(table))
     model = applied(base, name="lora")
     task.labels = ("a", "b", "c")
@@ -176,13 +147,19 @@ def test_a_copy_that_peft_keeps_begins_there_too(checkpoints):
     assert all(layer.bias is None or layer.bias.any() for layer in layers)
 
 
+@pytest.fixture
+def few(monkeypatch):
+    """A handful of rows is enough."""
+    monkeypatch.setattr(start, "LEAST", 10)
+
+
 def _begun(checkpoints, folder, **knobs):
     run = test_loop._fit(checkpoints, folder, **knobs)
     run.start = HeadStart(run.learner.task, run.learner.model)
     return run
 
 
-def test_a_run_that_is_left_and_resumed_begins_once_and_ends_at_the_same_bits(checkpoints, tmp_path):
+def test_a_run_that_is_left_and_resumed_begins_once_and_ends_at_the_same_bits(few, checkpoints, tmp_path):
     whole = _begun(checkpoints, tmp_path / "whole")
     told = list(fit(whole))
     assert isinstance(told[0], Starting)
@@ -233,7 +210,7 @@ def test_of_the_starter_a_head_knows_something_of_other_rows_before_the_first_st
 
 
 @pytest.mark.parametrize("rows", [1, 7])
-def test_of_a_handful_of_rows_nothing_is_concluded(checkpoints, tmp_path, rows):
+def test_of_a_handful_of_rows_nothing_is_concluded(few, checkpoints, tmp_path, rows):
     run = _begun(checkpoints, tmp_path)
     few = replace(
         run.train.sequences,
@@ -245,7 +222,7 @@ def test_of_a_handful_of_rows_nothing_is_concluded(checkpoints, tmp_path, rows):
     assert test_loop._same(before, test_loop._bits(run))
 
 
-def test_states_that_are_not_finite_leave_the_head_alone(checkpoints, tmp_path):
+def test_states_that_are_not_finite_leave_the_head_alone(few, checkpoints, tmp_path):
     run = _begun(checkpoints, tmp_path)
     with torch.no_grad():
         run.learner.model.model.bert.pooler.dense.weight.fill_(float("nan"))

@@ -76,7 +76,7 @@ class Classification(base.Task[Options]):
 
     def begun(self, rows: linear.Rows, *, bias: bool, length: float) -> linear.Linear:
         """A logistic regression of the labels."""
-        return linear.labels_told(rows, len(self.labels), bias=bias, length=length)
+        return linear.fitted(rows, len(self.labels), bias=bias, length=length)
 
     def logits(self, model: Backbone, batch: Batch) -> Tensor:
         """The classification head's logits, [B, C]."""

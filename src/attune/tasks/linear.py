@@ -1,14 +1,14 @@
-"""Linear models of what a head reads: where a new one begins, instead of at random weights.
+"""A logistic regression of what a classifier reads: where a new head begins, instead of at random weights.
 
-Each minimises the mean loss plus a penalty on its weights, over inputs of mean 0 and spread 1, by L-BFGS; how
+It minimises the mean cross entropy plus a penalty on its weights, over inputs of mean 0 and spread 1, by L-BFGS; how
 strong the penalty is, every fifth row decides, which the others are tried on.
 
-N rows, H inputs, C outputs.
+N rows, H inputs, C labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,36 +16,19 @@ import numpy as np
 # by how much less the penalty weighs; the first leaves hardly a weight
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 EVERY = 5  # one of so many rows is held out
-STEADY = 1e-3  # penalty on a bias that leaves where it began: an output without a row would run away
+STEADY = 1e-3  # penalty on a bias that leaves where it began: that of a label without a row would run away
 STEPS = 100  # of L-BFGS, at most
 TINY = 1e-6  # spread below which an input tells nothing
 
-# (outputs [N, C], targets [N, ...]) -> (loss of each row [N], its derivative by the outputs [N, C])
-Loss = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 Linear = tuple[np.ndarray, np.ndarray]  # weights [C, H] and biases [C], float64
-
-
-def softmax(outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cross entropy of one label of several, `targets` [N] their numbers."""
-    shifted = outputs - outputs.max(1, keepdims=True)
-    logs = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-    slope, rows = np.exp(logs), np.arange(len(targets))
-    slope[rows, targets] -= 1
-    return -logs[rows, targets], slope
-
-
-def logistic(outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cross entropies of labels that are a yes or no each, `targets` [N, C]."""
-    losses = np.logaddexp(0, outputs) - targets * outputs
-    return losses.sum(1), 1 / (1 + np.exp(-outputs)) - targets
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a linear model learns from."""
+    """What is learned from."""
 
     inputs: np.ndarray  # [N, H]
-    targets: np.ndarray  # [N, ...] as the loss takes them
+    targets: np.ndarray  # [N] int64, numbers of labels
     weights: np.ndarray  # [N] how much each row counts
 
     def __len__(self) -> int:
@@ -62,14 +45,17 @@ class Rows:
         return Rows(self.inputs[chosen], self.targets[chosen], self.weights[chosen])
 
 
-def labels_told(rows: Rows, labels: int, *, bias: bool, length: float | None) -> Linear:
-    """One label of several, from the start of how common each is, half a row more of it."""
-    counts = np.bincount(rows.targets, rows.weights, minlength=labels) + 0.5
-    return fitted(rows, softmax, np.log(counts / counts.sum()), bias=bias, length=length)
+def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The loss of each row [N], and its derivative by the logits [N, C]."""
+    shifted = logits - logits.max(1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    slope, rows = np.exp(logs), np.arange(len(targets))
+    slope[rows, targets] -= 1
+    return -logs[rows, targets], slope
 
 
-def fitted(rows: Rows, loss: Loss, start: np.ndarray, *, bias: bool, length: float | None) -> Linear:
-    """The linear model that tells the targets from the inputs, as loud as it is right.
+def fitted(rows: Rows, labels: int, *, bias: bool, length: float) -> Linear:
+    """The linear model that tells the labels from the inputs, as loud as it is right.
 
     What lies below will be trained, too, and inputs that hardly vary now will vary more then: weights that are long
     because of it would make of each small change there a large one in what they say. So they have a length between
@@ -78,43 +64,41 @@ def fitted(rows: Rows, loss: Loss, start: np.ndarray, *, bias: bool, length: flo
 
     Args:
         rows: at least `EVERY`.
-        loss: `softmax` or `logistic`.
-        start: [C] the biases of a model that knows nothing of its inputs.
+        labels: C; one that no row has keeps the bias of half a row.
         bias: whether the model has biases; without one they are 0.
-        length: of random weights, all together; None: the model's own, for inputs whose spread will stay.
+        length: of random weights, all together.
     """
     x = np.asarray(rows.inputs, np.float64)
     spread = np.maximum(x.std(0), TINY)
     middle = x.mean(0) if bias else np.zeros(x.shape[1])
     rows = replace(rows, inputs=(x - middle) / spread)
-    start = start if bias else np.zeros_like(start)
-    strength, known = _strength(rows, loss, start, bias=bias)
-    weight, shift = _minimised(rows, loss, start, strength, bias=bias)
+    counts = np.bincount(rows.targets, rows.weights, minlength=labels) + 0.5
+    start = np.log(counts / counts.sum()) if bias else np.zeros(labels)
+    strength, known = _strength(rows, start, bias=bias)
+    weight, shift = _minimised(rows, start, strength, bias=bias)
     weight = weight / spread
     own = float(np.linalg.norm(weight))
-    share = (length / own) ** (1 - known) if length is not None and own > TINY else 1.0
+    share = (length / own) ** (1 - known) if own > TINY else 1.0
     weight = weight * share
     return weight, start + (shift - start) * share - weight @ middle
 
 
-def _strength(rows: Rows, loss: Loss, start: np.ndarray, *, bias: bool) -> tuple[float, float]:
+def _strength(rows: Rows, start: np.ndarray, *, bias: bool) -> tuple[float, float]:
     """Which strength is best on rows that were held out, and what share of the loss of knowing nothing it saves."""
     held = np.arange(len(rows)) % EVERY == 0
     seen, unseen = rows.at(~held), rows.at(held)
 
     def on_unseen(weight: np.ndarray, shift: np.ndarray) -> float:
-        losses, _ = loss(unseen.inputs @ weight.T + shift, unseen.targets)
+        losses, _ = cross_entropy(unseen.inputs @ weight.T + shift, unseen.targets)
         return float(np.average(losses, weights=unseen.weights))
 
-    tried = {
-        strength: on_unseen(*_minimised(seen, loss, start, strength, bias=bias)) for strength in STRENGTHS
-    }
+    tried = {each: on_unseen(*_minimised(seen, start, each, bias=bias)) for each in STRENGTHS}
     best = min(tried, key=tried.__getitem__)
     nothing = on_unseen(np.zeros((len(start), rows.inputs.shape[1])), start)
     return best, float(np.clip(1 - tried[best] / max(nothing, TINY), 0, 1))
 
 
-def _minimised(rows: Rows, loss: Loss, start: np.ndarray, strength: float, *, bias: bool) -> Linear:
+def _minimised(rows: Rows, start: np.ndarray, strength: float, *, bias: bool) -> Linear:
     from scipy import optimize  # type: ignore[import-untyped]
 
     x, share = rows.inputs, rows.weights / rows.weights.sum()
@@ -125,7 +109,7 @@ def _minimised(rows: Rows, loss: Loss, start: np.ndarray, strength: float, *, bi
 
     def value(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weight, shift = split(flat)
-        losses, slope = loss(x @ weight.T + shift, rows.targets)
+        losses, slope = cross_entropy(x @ weight.T + shift, rows.targets)
         slope, moved = slope * share[:, None], shift - start
         penalty = (weight**2).sum() / (2 * strength) + STEADY / 2 * (moved**2).sum()
         by_shift = slope.sum(0) + STEADY * moved if bias else np.zeros_like(shift)

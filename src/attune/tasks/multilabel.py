@@ -20,7 +20,7 @@ from attune.metrics import intervals, sums
 from attune.metrics import multilabel as metrics
 from attune.models.backbone import Backbone
 from attune.models.tokens import TextEncoder
-from attune.tasks import base, linear, texts
+from attune.tasks import base, texts
 from attune.tasks.features import Batch, Features
 
 
@@ -65,10 +65,6 @@ class Multilabel(base.Task[Options]):
             if layer.bias is not None and not layer.bias.any():
                 with torch.no_grad():
                     layer.bias.copy_(torch.from_numpy(self.log_odds))
-
-    def begun(self, rows: linear.Rows, *, bias: bool, length: float) -> linear.Linear:
-        """A logistic regression of each label."""
-        return linear.fitted(rows, linear.logistic, self.log_odds, bias=bias, length=length)
 
     def gold(self, rows: Table) -> np.ndarray:
         """Which labels each row has, [N, C] of 0 and 1, int64; one that train does not have is not scored."""

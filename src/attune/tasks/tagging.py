@@ -24,7 +24,7 @@ from attune.data.table import Table
 from attune.metrics import spans, tags
 from attune.models.backbone import Backbone, means
 from attune.models.tokens import Encoded, TextEncoder, collected
-from attune.tasks import base, linear
+from attune.tasks import base
 from attune.tasks.chains import Chain
 from attune.tasks.features import Batch, Features
 from attune.tasks.words import (
@@ -99,10 +99,6 @@ class Tagging(base.Task[Options]):
         """The chain is trained, stored and resumed with the model."""
         if self.chain is not None:
             model.model.add_module(CHAIN, self.chain)
-
-    def begun(self, rows: linear.Rows, *, bias: bool, length: float) -> linear.Linear:
-        """A logistic regression of the tags; what it reads comes from a norm, whose spread stays."""
-        return linear.labels_told(rows, len(self.labels), bias=bias, length=None)
 
     def finish(self, model: Backbone) -> None:
         """The stored model is a plain one again."""

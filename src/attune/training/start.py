@@ -19,12 +19,13 @@ from torch import nn
 from attune.models.backbone import Backbone
 from attune.tasks.base import Task
 from attune.tasks.features import Features, batch_of
-from attune.tasks.linear import EVERY, Rows
+from attune.tasks.linear import Rows
 from attune.training import batches
 from attune.training.update import logits_of
 
 ROWS = 1024  # features that are read, at most
 TOKENS = 16384  # of them together
+LEAST, OF_EACH = 100, 4  # rows, in all and of a label in the mean, below which nothing is concluded
 SHARE = 1 / 3  # of all that training reads; without gradients it costs a third
 
 
@@ -54,10 +55,11 @@ class HeadStart:
         for number, part in enumerate(parts, start=1):
             read.append(self._read(features, part, layers))
             yield number / len(parts)
-        known = Rows.joined(read)
-        known = known.at(known.weights > 0)
-        if len(known) >= 2 * EVERY and known.inputs.shape[1] == layers[0].in_features:
-            self._begin(layers, known)
+        rows = Rows.joined(read)
+        rows = rows.at(rows.weights > 0)
+        enough = len(rows) >= max(LEAST, OF_EACH * len(self.task.labels))
+        if enough and rows.inputs.shape[1] == layers[0].in_features:
+            self._begin(layers, rows)
 
     def _read(self, features: Features, part: np.ndarray, layers: list[nn.Linear]) -> Rows:
         """What the head's last layer reads for each unit of a batch."""
