@@ -113,6 +113,15 @@ def shares(results: list[dict], most: float, model) -> dict[str, float]:
     return found
 
 
+def told(name: str, results: list[dict], most: float, of: dict[str, float]) -> list[str]:
+    """The lines of one job: speeds, scores where they mean something, shares of the ceiling."""
+    lines = [f"\n## {name} ({asdict(WORKS[name])})\n", comparison.speeds(results), ""]
+    if not WORKS[name].size:
+        lines.append(comparison.sentences(comparison.paired(results)))
+    lines.append(f"ceiling: {most / 1e9:.0f} GFLOP/s")
+    return [*lines, *(f"{system}: {share:.2f} of the ceiling" for system, share in of.items())]
+
+
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -169,12 +178,8 @@ def main() -> None:
             model = load.outline(path, "classification", ["a", "b"]).model
             found["ceilings"][name] = most = ceiling.rate(ceiling.shapes(model), tokens=800)
             results = measured(name, folder, path, given, keep)
-            text += [f"\n## {name} ({asdict(WORKS[name])})\n", comparison.speeds(results), ""]
-            if not size:
-                text.append(comparison.sentences(comparison.paired(results)))
-            found["shares"][name] = of = shares(results, most, model)
-            text += [f"ceiling: {most / 1e9:.0f} GFLOP/s"]
-            text += [f"{system}: {share:.2f} of the ceiling" for system, share in of.items()]
+            found["shares"][name] = shares(results, most, model)
+            text += told(name, results, most, found["shares"][name])
             files.write_json(out, found)
     out.with_suffix(".md").write_text("\n".join(text) + "\n", encoding="utf-8")
     print("\n".join(text))

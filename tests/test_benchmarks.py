@@ -185,7 +185,7 @@ def test_texts_a_second_and_ratios_are_compared_turn_by_turn():
             ("pipeline", 3.0 * (1 + turn), ["a", "c"]),
         )
     ]
-    found = inference.summary(results, 2)
+    found = inference.summary(results, 2, [])
     assert found["attune"]["same_labels"] == 1.0
     assert found["pipeline"] == {
         "texts_per_s": pytest.approx(2 / 6),

@@ -227,10 +227,12 @@ def test_a_byte_order_mark_before_an_object_of_a_pipe_is_no_text(monkeypatch: py
     seen: list[Any] = []
 
     class Echo:
+        cut = 0
+
         def predict(self, inputs: list[Any]) -> list[Any]:
             seen.extend(inputs)
             return [tasks.build("regression", {}).answer(np.float64(1), {})]
 
     monkeypatch.setattr(sys, "stdin", io.StringIO('\ufeff{"text": "good"}\n  {"text": "bad"}\nplain\n'))
-    assert len(list(answers._piped("run", Echo))) == 3  # type: ignore[arg-type]
+    assert len(list(answers._piped(Echo, print))) == 3  # type: ignore[arg-type]
     assert seen == [{"text": "good"}, {"text": "bad"}, "plain"]

@@ -18,7 +18,8 @@ def rows_of(ready):
         ids = sequences[feature].tolist()
         row = {"input_ids": ids, "attention_mask": [1] * len(ids)}
         if sequences.kinds is not None:
-            row["token_type_ids"] = sequences.kinds_of(feature).tolist()
+            own = slice(sequences.offsets[feature], sequences.offsets[feature + 1])
+            row["token_type_ids"] = sequences.kinds[own].tolist()
         asked = slice(offsets[feature], offsets[feature + 1])
         if ready.task.head == "qa":
             row["start_positions"], row["end_positions"] = features.targets[feature].tolist()
