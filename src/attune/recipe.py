@@ -175,7 +175,7 @@ class TrainSection(Section):
     )
     head_start: bool = Field(
         True,
-        description="a new head begins at a linear model of what it reads, learned from up to 1024 training rows; "
+        description="a new classifier begins at a logistic regression of what it reads, of up to 1024 training rows; "
         "false: at random weights",
     )
     schedule: Literal["linear", "cosine", "constant", "inverse_sqrt"] = Field(
