@@ -56,7 +56,8 @@ def of_program(inputs: Sequence[Any], task: str, *, whole: bool = False) -> Tabl
         if not isinstance(cells.get("text"), str) or not isinstance(cells.get("pair", ""), str)
     ]
     if bad:
-        fix = 'Give a text, two texts, or {"text": ..., "pair": ...}'
+        words = "Give a text, or a list of words"
+        fix = words if task == "tagging" else 'Give a text, two texts, or {"text": ..., "pair": ...}'
         raise DataError(Problem(f"input {bad[0]}", "holds no text", shown(inputs[bad[0]]), fix))
     for row, cells in enumerate(made):
         if torn := [cell for cell in cells.values() if isinstance(cell, str) and not _encodable(cell)]:
