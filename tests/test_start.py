@@ -62,10 +62,12 @@ def test_labels_are_told_as_by_scikit_learn(one_strength, outputs, bias):
     np.testing.assert_allclose(ours, theirs.predict_proba(_standard(rows, bias=bias)), atol=2e-3)
 
 
-def test_it_is_as_loud_as_it_is_right():
+def test_it_is_as_loud_as_it_is_right(monkeypatch):
     random = np.random.default_rng(0)
     inputs = random.normal(size=(300, 200))
     blind = linear.Rows(inputs, random.integers(0, 2, 300), np.ones(300))
+    assert linear.fitted(blind, 2, bias=True, length=0.5) is None
+    monkeypatch.setattr(linear, "KNOWS", -1.0)
     strength, known = linear._strength(blind, np.zeros(2), bias=True)
     assert strength <= 0.1  # there is nothing to be told: one of the strongest penalties
     assert known < 0.01
@@ -89,7 +91,7 @@ def test_derivatives_are_those_of_differences():
         np.testing.assert_allclose((more - less) / 2e-6, slope[:, column], atol=1e-6)
 
 
-def test_a_label_that_no_row_has_stays_where_it_began():
+def test_a_label_that_no_row_has_stays_where_it_began(few):
     rows = _rows(outputs=2)
     weight, shift = linear.fitted(rows, 5, bias=True, length=1.0)
     assert np.isfinite(weight).all() and np.isfinite(shift).all()
@@ -107,7 +109,7 @@ def _task():
 
 
 @pytest.mark.parametrize("family", tiny.each((*tiny.FAMILIES, *tiny.UNTAUGHT)))
-def test_every_family_has_a_start(checkpoints, family):
+def test_every_family_has_a_start(few, checkpoints, family):
     if not tiny.has(family, "classification"):
         pytest.skip(f"transformers has no classification for {family}")
     base = checkpoints(family)
@@ -135,7 +137,7 @@ def _loss(task, model, features):
         return float(task.loss(logits_of(task, model, batch), batch)) / batch.count
 
 
-def test_a_copy_that_peft_keeps_begins_there_too(checkpoints):
+def test_a_copy_that_peft_keeps_begins_there_too(few, checkpoints):
     base = checkpoints("bert")
     task, table = _task()
     features = task.encode(table, TextEncoder(load.tokenizer(base), max_tokens=tiny.LIMIT), task.gold(table))
@@ -149,8 +151,9 @@ def test_a_copy_that_peft_keeps_begins_there_too(checkpoints):
 
 @pytest.fixture
 def few(monkeypatch):
-    """A handful of rows is enough."""
+    """A handful of rows is enough, and little has to be known."""
     monkeypatch.setattr(start, "LEAST", 10)
+    monkeypatch.setattr(linear, "KNOWS", -1.0)
 
 
 def _begun(checkpoints, folder, **knobs):
@@ -198,7 +201,7 @@ def test_a_head_that_knows_the_labels_is_left_as_it_is(checkpoints, tmp_path):
 
 
 @pytest.mark.slow
-def test_of_the_starter_a_head_knows_something_of_other_rows_before_the_first_step(tmp_path):
+def test_of_the_starter_a_head_knows_something_of_other_rows_before_the_first_step(few, tmp_path):
     ready = run.plan(recipe_file.load(str(files("attune") / "samples" / "reviews.csv")))
     trial = run.fitting(ready, Store(tmp_path))
     losses = []

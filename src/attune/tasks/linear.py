@@ -18,6 +18,7 @@ STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 EVERY = 5  # one of so many rows is held out
 STEADY = 1e-3  # penalty on a bias that leaves where it began: that of a label without a row would run away
 STEPS = 100  # of L-BFGS, at most
+KNOWS = 0.25  # share of the loss of knowing nothing that it has to save to be a start
 TINY = 1e-6  # spread below which an input tells nothing
 
 Linear = tuple[np.ndarray, np.ndarray]  # weights [C, H] and biases [C], float64
@@ -54,8 +55,8 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, 
     return -logs[rows, targets], slope
 
 
-def fitted(rows: Rows, labels: int, *, bias: bool, length: float) -> Linear:
-    """The linear model that tells the labels from the inputs, as loud as it is right.
+def fitted(rows: Rows, labels: int, *, bias: bool, length: float) -> Linear | None:
+    """The linear model that tells the labels from the inputs, as loud as it is right; None where it knows little.
 
     What lies below will be trained, too, and inputs that hardly vary now will vary more then: weights that are long
     because of it would make of each small change there a large one in what they say. So they have a length between
@@ -75,6 +76,8 @@ def fitted(rows: Rows, labels: int, *, bias: bool, length: float) -> Linear:
     counts = np.bincount(rows.targets, rows.weights, minlength=labels) + 0.5
     start = np.log(counts / counts.sum()) if bias else np.zeros(labels)
     strength, known = _strength(rows, start, bias=bias)
+    if known < KNOWS:
+        return None
     weight, shift = _minimised(rows, start, strength, bias=bias)
     weight = weight / spread
     own = float(np.linalg.norm(weight))
