@@ -1,7 +1,8 @@
 """What attune set out to reach, and whether the results of `whole.py` do: one line for each bar and job.
 
-Ratios are medians over the turns, by the processor's seconds, which other work on a machine distorts least; the range
-of the turns stands beside them. A bar counts as reached when the median does.
+Ratios are medians over the turns, with their range; those of trainings are taken at the pace that the machine gave
+each of them (`sides/clock.py`), those of answers by the processor's seconds. A bar counts as reached when the median
+does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from sides.clock import paced
 
 SHORT, LONG = ("sst2", "banking77"), ("imdb",)
 FLAT = 1.1  # what a thousand times the rows may add to the memory, as a ratio
@@ -59,10 +62,7 @@ def trainings(found: dict) -> Iterator[Bar]:
 
         def beside(system: str, job: str = job, own: dict = own) -> tuple[float, ...]:
             return tuple(
-                held[job, system, seed]["cpu_seconds"]
-                / r["cpu_seconds"]
-                * r["tokens"]
-                / held[job, system, seed]["tokens"]
+                paced(held[job, system, seed]) / paced(r) * r["tokens"] / held[job, system, seed]["tokens"]
                 for seed, r in own.items()
                 if (job, system, seed) in held
             )
@@ -91,7 +91,7 @@ def _if(what: str, limit: float, values: tuple[float, ...]) -> Iterator[Bar]:
 
 def methods(found: dict) -> Iterator[Bar]:
     """Of `methods.py`: LoRA beside PEFT, the last layers beside freezing."""
-    held = {(r["system"], r["seed"]): r["cpu_seconds"] for r in found["results"]}
+    held = {(r["system"], r["seed"]): paced(r) for r in found["results"]}
     for name, limit, what in (
         ("lora", 2.0, "LoRA, times PEFT"),
         ("last", 5.0, "last two layers, times freezing"),
@@ -109,11 +109,7 @@ def methods(found: dict) -> Iterator[Bar]:
 def accuracy(found: dict) -> Iterator[Bar]:
     """Of `time_to_accuracy.py`: each seed for itself, for one that never gets there has no time."""
     for r in found["results"]:
-        share = (
-            r["attune"]["cpu_seconds"] / r["trainer"]["cpu_seconds"]
-            if r["attune"]["reached"]
-            else float("inf")
-        )
+        share = paced(r["attune"]) / paced(r["trainer"]) if r["attune"]["reached"] else float("inf")
         yield Bar(
             f"seed {r['seed']}: share of the Trainer's time until its accuracy", 0.33, (share,), most=True
         )

@@ -5,8 +5,10 @@
 DATA is a folder with a folder for each data set (`sst2`, `banking77`, `imdb`, `wnut17`, `squad`), each with train.*
 and test.* as `attune train` reads them; without it, the bundled reviews are the only job. `sst2-SIZE` are jobs on the
 rows of sst2 with models of other sizes and families from random weights (`sizes.py`). The JSON is written after each
-turn, the table at the end. `ceiling` is the rate of the model's own matrix products on this machine, measured first;
-`share` is what a system's real tokens come to of it. Needs the extra `bench`, which `./attune bench` installs.
+turn, the table at the end. Before a job attune trains on a few rows, so that no turn that counts compiles kernels.
+The ceiling is the rate of the model's largest products on this machine, looked at while each training ran
+(`sides/clock.py`); a share is what real tokens come to of it. Needs the extra `bench`, which `./attune bench`
+installs.
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ import ceiling
 import comparison
 import sizes
 from peers import SYSTEMS
+from sides.clock import paced
 from sides.job import PROTOCOL, Job, turn
 
 PEERS = Path(__file__).with_name("peers.py")
 BUNDLED = "reviews"
+COMPILES = 64  # rows of a turn that only compiles
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ def measured(name: str, folder: str, model: str, given: argparse.Namespace, keep
     """The results of one job: the systems in turn, seed by seed."""
     work, results = WORKS[name], []
     systems = systems_of(work, given)
+    if "attune" in systems:  # compiles what this family needs, once on a machine
+        turn(str(PEERS), "attune", Job(folder, model, 1, work.lr, 0, COMPILES, COMPILES))
     for seed in range(min(given.seeds, work.seeds or given.seeds)):
         for system in systems:
             job = Job(folder, model, work.epochs, work.lr, seed, given.rows or work.rows, work.tests)
@@ -103,22 +109,23 @@ def measured(name: str, folder: str, model: str, given: argparse.Namespace, keep
     return results
 
 
-def shares(results: list[dict], most: float, model) -> dict[str, float]:
-    """What each system's real tokens come to of the ceiling."""
+def shares(results: list[dict], model) -> dict[str, float]:
+    """What each system's real tokens come to of the ceiling; the median of its turns."""
     found = {}
     for system in comparison.systems_of(results):
         own = [result for result in results if result["system"] == system]
-        speed = statistics.median(result["tokens"] / result["seconds"] for result in own)
-        found[system] = speed * ceiling.flops(model, own[0]["length"]) / most
+        each = statistics.median(result["tokens"] / paced(result) for result in own)
+        found[system] = each * ceiling.flops(model, own[0]["length"]) / 1e9
     return found
 
 
-def told(name: str, results: list[dict], most: float, of: dict[str, float]) -> list[str]:
+def told(name: str, results: list[dict], of: dict[str, float]) -> list[str]:
     """The lines of one job: speeds, scores where they mean something, shares of the ceiling."""
     lines = [f"\n## {name} ({asdict(WORKS[name])})\n", comparison.speeds(results), ""]
     if not WORKS[name].size:
         lines.append(comparison.sentences(comparison.paired(results)))
-    lines.append(f"ceiling: {most / 1e9:.0f} GFLOP/s")
+    rates = [result["gflops"] for result in results]
+    lines.append(f"ceiling: {min(rates):.0f} to {max(rates):.0f} GFLOP/s")
     return [*lines, *(f"{system}: {share:.2f} of the ceiling" for system, share in of.items())]
 
 
@@ -142,7 +149,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measures the ceiling, then job after job; prints and writes the tables."""
+    """Measures job after job; prints and writes the tables."""
     from attune import files, machine
     from attune.models import load
 
@@ -152,7 +159,6 @@ def main() -> None:
     found = {
         "environment": machine.environment(0),
         "protocol": PROTOCOL,
-        "ceilings": {},
         "shares": {},
         "results": [],
     }
@@ -176,10 +182,9 @@ def main() -> None:
             size = WORKS[name].size
             path = sizes.written(size, Path(scratch)) if size else given.model
             model = load.outline(path, "classification", ["a", "b"]).model
-            found["ceilings"][name] = most = ceiling.rate(ceiling.shapes(model), tokens=800)
             results = measured(name, folder, path, given, keep)
-            found["shares"][name] = shares(results, most, model)
-            text += told(name, results, most, found["shares"][name])
+            found["shares"][name] = shares(results, model)
+            text += told(name, results, found["shares"][name])
             files.write_json(out, found)
     out.with_suffix(".md").write_text("\n".join(text) + "\n", encoding="utf-8")
     print("\n".join(text))

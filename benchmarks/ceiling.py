@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 
 ROUNDS = 12
+TOKENS = 800  # of one step
 
 
 def shapes(model) -> list[tuple[int, int]]:
@@ -37,21 +39,29 @@ def flops(model, length: float) -> float:
     return 6 * weights + 12 * length * settings.hidden_size * settings.num_hidden_layers
 
 
-def rate(sizes: list[tuple[int, int]], tokens: int) -> float:
-    """Operations a second of these products, each weighted by its operations."""
+def products(a: int, b: int, tokens: int) -> list[tuple[float, Callable[[], object]]]:
+    """(operations, product) of a matrix [a, b] and its two gradients, with so many tokens."""
     import torch
 
-    operations, seconds = 0.0, 0.0
+    x, w, g = torch.randn(tokens, a), torch.randn(b, a), torch.randn(tokens, b)
+    return [
+        (2.0 * tokens * a * b, product) for product in (lambda: x @ w.t(), lambda: g @ w, lambda: g.t() @ x)
+    ]
+
+
+def rate(sizes: list[tuple[int, int]], tokens: int) -> float:
+    """Operations a second of these products, each weighted by its operations."""
+    done, seconds = 0.0, 0.0
     for a, b in sorted(set(sizes)):
-        x, w, g = torch.randn(tokens, a), torch.randn(b, a), torch.randn(tokens, b)
         times = sizes.count((a, b))
-        for product in (lambda x=x, w=w: x @ w.t(), lambda g=g, w=w: g @ w, lambda g=g, x=x: g.t() @ x):
-            operations += times * 2.0 * tokens * a * b
-            seconds += times * min(_timed(product) for _ in range(ROUNDS))
-    return operations / seconds
+        for operations, product in products(a, b, tokens):
+            done += times * operations
+            seconds += times * min(timed(product) for _ in range(ROUNDS))
+    return done / seconds
 
 
-def _timed(product) -> float:
+def timed(product: Callable[[], object]) -> float:
+    """Seconds of the clock that it takes."""
     began = time.perf_counter()
     product()
     return time.perf_counter() - began
@@ -63,7 +73,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", default="starter/bert")
-    parser.add_argument("--tokens", type=int, default=800, help="of one step")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="of one step")
     given = parser.parse_args()
     import torch
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import operator
 import statistics
+from collections.abc import Callable
+
+from sides.clock import paced
+
+Spent = Callable[[dict], float]  # what a training took
+by_clock, by_processor = operator.itemgetter("seconds"), operator.itemgetter("cpu_seconds")
 
 
 def speeds(results: list[dict]) -> str:
     """Median speed, its ratio to the reference seed by seed, score and memory of each system."""
     reference = reference_of(results)
     lines = [
-        f"| system | real tokens/s | x {reference}, median (range) | the same by processor seconds "
+        f"| system | real tokens/s | x {reference} by processor seconds, median (range) | the same at one pace "
         f"| {results[0]['metric']} (each seed) | peak memory MiB |",
         "|---|---|---|---|---|---|",
     ]
@@ -17,21 +24,21 @@ def speeds(results: list[dict]) -> str:
         own = [result for result in results if result["system"] == system]
         score = ", ".join(f"{result['score']:.4f}" for result in own)
         lines.append(
-            f"| {system} | {statistics.median(_speeds(own, 'seconds').values()):,.0f} "
-            f"| {_ratios(results, system, reference, 'seconds')} "
-            f"| {_ratios(results, system, reference, 'cpu_seconds')} | {score} "
+            f"| {system} | {statistics.median(_speeds(own, by_clock).values()):,.0f} "
+            f"| {_ratios(results, system, reference, by_processor)} "
+            f"| {_ratios(results, system, reference, paced)} | {score} "
             f"| {max(result['peak_memory_mib'] for result in own):,.0f} |"
         )
     return "\n".join(lines)
 
 
-def _speeds(results: list[dict], clock: str) -> dict[int, float]:
-    return {result["seed"]: result["tokens"] / result[clock] for result in results}
+def _speeds(results: list[dict], spent: Spent) -> dict[int, float]:
+    return {result["seed"]: result["tokens"] / spent(result) for result in results}
 
 
-def _ratios(results: list[dict], system: str, reference: str, clock: str) -> str:
+def _ratios(results: list[dict], system: str, reference: str, spent: Spent) -> str:
     ours, theirs = (
-        _speeds([result for result in results if result["system"] == name], clock)
+        _speeds([result for result in results if result["system"] == name], spent)
         for name in (system, reference)
     )
     ratios = [speed / theirs[seed] for seed, speed in ours.items() if seed in theirs]

@@ -20,7 +20,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sides import ours, trainer
-from sides.job import PROTOCOL, Job, clocked, prepared, score_of, turn
+from sides.clock import Clock, paced
+from sides.job import PROTOCOL, Job, prepared, score_of, turn
 
 METHODS = {
     "full": {"name": "full"},
@@ -49,20 +50,24 @@ def by_attune(job: Job, name: str) -> dict:
     from attune.models import load
     from attune.training import kept, loop, optim, update
 
-    ready, found = prepared(job), {}
+    ready, clock = prepared(job), Clock(job.model)
     task, train = ready.task, ready.features["train"]
     model = load.backbone(job.model, task.head, task.labels, seed=job.seed, problem=task.problem)
     model = applied(job, name, model)
     task.equip(model)
     optimizer = optim.adamw(model.model, weight_decay=PROTOCOL["weight_decay"])
     learner = update.Learner(task, model, optimizer, PROTOCOL["clip"], str)
-    with tempfile.TemporaryDirectory() as folder, clocked(found):
+    with tempfile.TemporaryDirectory() as folder, clock.running():
         once = None
         if model.keeps and model.lowest and job.epochs > 1:
             once = kept.Kept(task, model, Path(folder))
             list(once.fill((train, np.arange(len(train)))))
-        found["tokens"] = ours.trained(job, learner, train, once and once.batch)
-    return found | score_of(ready, loop.predictions(task, model, ready.features["test"]))
+        tokens = ours.trained(job, learner, train, once and once.batch)
+    return (
+        clock.told()
+        | {"tokens": tokens}
+        | score_of(ready, loop.predictions(task, model, ready.features["test"]))
+    )
 
 
 def by_trainer(job: Job, name: str, *, tuned: bool) -> dict:
@@ -72,15 +77,15 @@ def by_trainer(job: Job, name: str, *, tuned: bool) -> dict:
     from attune.models.families import family
 
     transformers.logging.set_verbosity_error()
-    ready, found = prepared(job), {}
+    ready, clock = prepared(job), Clock(job.model)
     model = trainer.model_of(job, ready)
     backbone = applied(job, name, family(model.config.model_type)(model))
     with tempfile.TemporaryDirectory() as output:
         trains = trainer.trainer_of(job, ready, output=output, tuned=tuned, model=backbone.wrapped or model)
-        with clocked(found):
+        with clock.running():
             trains.train()
-    found["tokens"] = int(ready.features["train"].sequences.lengths.sum()) * job.epochs
-    return found | score_of(ready, trainer.told_by(ready, trains.model))
+    tokens = int(ready.features["train"].sequences.lengths.sum()) * job.epochs
+    return clock.told() | {"tokens": tokens} | score_of(ready, trainer.told_by(ready, trains.model))
 
 
 def one(system: str, job: Job) -> None:
@@ -96,7 +101,10 @@ def one(system: str, job: Job) -> None:
 def table(results: list[dict]) -> str:
     """Seconds of both sides, their ratio seed by seed, and scores, a line for each method."""
     held = {(*result["system"].split(":"), result["seed"]): result for result in results}
-    lines = ["| method | attune s | other s | x, median (range) | score of both |", "|---|---|---|---|---|"]
+    lines = [
+        "| method | attune s | other s | x at the same pace, median (range) | score of both |",
+        "|---|---|---|---|---|",
+    ]
     for name in METHODS:
         pairs = [
             (result, held["attune", name, seed])
@@ -105,7 +113,7 @@ def table(results: list[dict]) -> str:
         ]
         if not pairs:
             continue
-        ratios = [theirs["seconds"] / own["seconds"] for theirs, own in pairs]
+        ratios = [paced(theirs) / paced(own) for theirs, own in pairs]
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         seconds, scores = (
             [statistics.median(pair[side][key] for pair in pairs) for side in (1, 0)]

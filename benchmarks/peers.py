@@ -8,10 +8,10 @@ The systems take turns, seed by seed: attune, from a head of random weights like
 run of its own gives it (`attune_start`, whose time is counted); transformers' Trainer as it comes, and tuned (grouped
 by length, without its search for infinite losses); Lightning; sentence-transformers' CrossEncoder (labels only); and,
 where the processor multiplies bfloat16, attune and the tuned Trainer in that (`attune_bf16`, `trainer_bf16`). Each is
-a process of its own; the JSON holds real tokens per second of training (padding not counted) by the clock and by
-processor seconds, the score of the test rows and peak memory. All follow `PROTOCOL`; tests/test_benchmarks.py holds
-that without dropout, on the same order of rows, attune and the Trainer end with the same weights. Needs the extra
-`bench`.
+a process of its own; the JSON holds real tokens per second of training (padding not counted) by the clock, by
+processor seconds and at the machine's pace meanwhile (`sides/clock.py`), the score of the test rows and peak memory.
+All follow `PROTOCOL`; tests/test_benchmarks.py holds that without dropout, on the same order of rows, attune and the
+Trainer end with the same weights. Needs the extra `bench`.
 """
 
 from __future__ import annotations

@@ -18,11 +18,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from sides import ours, trainer
-from sides.job import PROTOCOL, Job, clocked, prepared, score_of
+from sides.clock import Clock, paced
+from sides.job import PROTOCOL, Job, prepared, score_of
 
 DEFAULTS = {"per_device_train_batch_size": 8, "learning_rate": 5e-5}  # the Trainer's own, said for the record
 EPOCHS = 3
@@ -31,12 +31,12 @@ IN_A_ROW = 2
 
 def by_trainer(job: Job) -> dict:
     """The Trainer at its defaults, to the end."""
-    ready, found = prepared(job), {}
+    ready, clock = prepared(job), Clock(job.model)
     with tempfile.TemporaryDirectory() as output:
         trains = trainer.trainer_of(job, ready, output=output, tuned=False, **DEFAULTS)
-        with clocked(found):
+        with clock.running():
             trains.train()
-    return found | score_of(ready, trainer.told_by(ready, trains.model))
+    return clock.told() | score_of(ready, trainer.told_by(ready, trains.model))
 
 
 def by_attune(job: Job, target: float, every: int) -> dict:
@@ -45,27 +45,24 @@ def by_attune(job: Job, target: float, every: int) -> dict:
     from attune.training.start import HeadStart
 
     PROTOCOL["warmup"] = 0.1  # as in its recipe
-    ready = prepared(job)
+    ready, clock = prepared(job), Clock(job.model)
     learner, train = ours.learner_of(job, ready), ready.features["train"]
-    clocks, scores, reached = {"seconds": 0.0, "cpu_seconds": 0.0}, [], []
-    began = [time.perf_counter(), time.process_time()]
-    list(HeadStart(ready.task, learner.model).take(train, epochs=job.epochs, seed=job.seed))
+    scores, reached = [], []
 
     def after(step: int) -> bool:
         if step % every:
             return False
-        now = [time.perf_counter(), time.process_time()]
-        for name, start, end in zip(clocks, began, now, strict=True):
-            clocks[name] += end - start
-        found = score_of(ready, loop.predictions(ready.task, learner.model, ready.features["test"]))
-        scores.append([step, found["score"]])
-        reached.append({**clocks, **found, "steps": step} if found["score"] >= target else None)
-        began[:] = [time.perf_counter(), time.process_time()]
+        with clock.stopped():
+            found = score_of(ready, loop.predictions(ready.task, learner.model, ready.features["test"]))
+            scores.append([step, found["score"]])
+            reached.append({**clock.told(), **found, "steps": step} if found["score"] >= target else None)
         return len(reached) >= IN_A_ROW and all(reached[-IN_A_ROW:])
 
-    ours.trained(job, learner, train, after=after)
+    with clock.running():
+        list(HeadStart(ready.task, learner.model).take(train, epochs=job.epochs, seed=job.seed))
+        ours.trained(job, learner, train, after=after)
     first = reached[-IN_A_ROW] if len(reached) >= IN_A_ROW and all(reached[-IN_A_ROW:]) else None
-    return {"reached": first is not None, **(first or clocks), "scores": scores}
+    return {"reached": first is not None, **(first or clock.told()), "scores": scores}
 
 
 def told(words: list[str]) -> dict:
@@ -107,15 +104,13 @@ def main() -> None:
         theirs = told([*common, "--seed", str(seed)])
         own = told([*common, "--seed", str(seed), "--target", str(theirs["score"])])
         results.append({"seed": seed, "trainer": theirs, "attune": own})
-        share = own["cpu_seconds"] / theirs["cpu_seconds"]
+        share = paced(own) / paced(theirs)
         print(
             f"seed {seed}: {theirs['score']:.4f} after {theirs['cpu_seconds']:.0f} s of CPU; attune", end=" "
         )
         print(f"after {own['cpu_seconds']:.0f} s: {share:.2f}" if own["reached"] else "never", flush=True)
         files.write_json(out, {"environment": machine.environment(0), "results": results})
-    shares = [
-        r["attune"]["cpu_seconds"] / r["trainer"]["cpu_seconds"] for r in results if r["attune"]["reached"]
-    ]
+    shares = [paced(r["attune"]) / paced(r["trainer"]) for r in results if r["attune"]["reached"]]
     if shares:
         print(f"median {statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})")
 

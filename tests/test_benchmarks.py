@@ -10,9 +10,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import bars
+import ceiling
 import comparison
 import inference
 import numpy as np
@@ -20,6 +22,7 @@ import pytest
 import threads
 import tiny
 import torch
+from sides import clock as clocks
 from sides import job as jobs
 from sides import ours
 from sides import trainer as trainers
@@ -199,7 +202,7 @@ def test_texts_a_second_and_ratios_are_compared_turn_by_turn():
 
 def test_bars_are_reached_by_the_median_and_missed_in_words():
     def row(job, system, seed, cpu):
-        told = {"job": job, "system": system, "seed": seed, "cpu_seconds": cpu, "tokens": 100}
+        told = {"job": job, "system": system, "seed": seed, "seconds": cpu, "gflops": 1.0, "tokens": 100}
         return {**told, "peak_memory_mib": 900 if system == "attune" else 1000}
 
     results = [
@@ -208,8 +211,8 @@ def test_bars_are_reached_by_the_median_and_missed_in_words():
         *(row("sst2", "trainer_tuned", seed, 1.4) for seed in range(3)),
     ]
     accuracy = [
-        {"seed": 0, "trainer": {"cpu_seconds": 10}, "attune": {"reached": True, "cpu_seconds": 3}},
-        {"seed": 1, "trainer": {"cpu_seconds": 10}, "attune": {"reached": False, "cpu_seconds": 3}},
+        {"seed": seed, "trainer": {"seconds": 20, "gflops": 50}, "attune": {**own, "reached": not seed}}
+        for seed, own in enumerate(2 * [{"seconds": 3, "gflops": 100}])  # three tenths, at the pace of each
     ]
     growth = [
         {"rows": rows, "tokens": rows, "training": {"peak_memory_mib": memory, "cpu_seconds": rows}}
@@ -240,3 +243,28 @@ def test_a_difference_of_accuracy_is_never_proved_by_a_few_texts_alone():
     assert worse["accuracy"] == 0.5
     assert worse["gap"][0] == -0.5
     assert worse["gap"][2] < -0.35
+
+
+def test_a_clock_looks_at_the_machine_between_steps_and_not_on_its_time(job, monkeypatch):
+    monkeypatch.setattr(clocks, "EVERY", 0.0)
+    clock = clocks.Clock(job.model)
+    looks = iter([1e9, 2e9, 6e9])  # FLOP/s of a look before, after the only step, and at the end
+
+    def timed(product):
+        time.sleep(0.2)
+        return next(rest) / next(looks)
+
+    rest = iter([operations for operations, _ in ceiling.products(*clock.size, ceiling.TOKENS)])
+    monkeypatch.setattr(ceiling, "timed", timed)
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    with clock.running():
+        weight.sum().backward()
+        optimizer.step()
+        with clock.stopped():
+            time.sleep(0.2)
+    optimizer.step()  # of somebody else's, later
+    told = clock.told()
+    assert told["gflops"] == pytest.approx(3.0)
+    assert 0 < told["seconds"] < 0.2
+    assert clocks.paced(told) == pytest.approx(told["seconds"] * 3)

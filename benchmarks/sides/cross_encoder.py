@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 
-from sides.job import PROTOCOL, Job, clocked, prepared, score_of
+from sides.clock import Clock
+from sides.job import PROTOCOL, Job, prepared, score_of
 from sides.trainer import told_by
 
 
@@ -18,7 +19,7 @@ def run(job: Job) -> dict:
 
     from attune.models import load
 
-    ready, found = prepared(job), {}
+    ready, clock = prepared(job), Clock(job.model)
     set_seed(job.seed)
     model = CrossEncoder(
         str(load.locate(job.model)),
@@ -31,10 +32,10 @@ def run(job: Job) -> dict:
         trainer = CrossEncoderTrainer(
             model, _arguments(job, output), train_dataset=_rows(ready), loss=CrossEntropyLoss(model)
         )
-        with clocked(found):
+        with clock.running():
             trainer.train()
-    found["tokens"] = int(ready.features["train"].sequences.lengths.sum()) * job.epochs
-    return found | score_of(ready, told_by(ready, model.model))
+    tokens = int(ready.features["train"].sequences.lengths.sum()) * job.epochs
+    return clock.told() | {"tokens": tokens} | score_of(ready, told_by(ready, model.model))
 
 
 def _rows(ready):

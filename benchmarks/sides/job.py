@@ -7,9 +7,6 @@ import os
 import random
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -52,18 +49,6 @@ def prepared(job: Job):
             random.Random(SHUFFLE).shuffle(order)
             found.tables[split] = found.tables[split].take(order[:most])
     return prepare.prepare(found)
-
-
-@contextmanager
-def clocked(found: dict) -> Iterator[None]:
-    """Adds the seconds of its body: by the clock, and of the processor over all threads.
-
-    The second ones are distorted less by what else a machine does.
-    """
-    clock, cpu = time.perf_counter(), time.process_time()
-    yield
-    found["seconds"] = time.perf_counter() - clock
-    found["cpu_seconds"] = time.process_time() - cpu
 
 
 def length_of(ready) -> float:

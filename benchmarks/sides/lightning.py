@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import warnings
 
-from sides.job import PROTOCOL, Job, clocked, prepared, score_of
+from sides.clock import Clock
+from sides.job import PROTOCOL, Job, prepared, score_of
 from sides.trainer import collator_of, model_of, rows_of, told_by
 
 
@@ -16,7 +17,7 @@ def run(job: Job) -> dict:
 
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
-    ready, found = prepared(job), {}
+    ready, clock = prepared(job), Clock(job.model)
     pytorch_lightning.seed_everything(job.seed, verbose=False)
     module = _module(model_of(job, ready), job)
     loader = torch.utils.data.DataLoader(
@@ -31,10 +32,10 @@ def run(job: Job) -> dict:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    with clocked(found):
+    with clock.running():
         trainer.fit(module, loader)
-    found["tokens"] = int(ready.features["train"].sequences.lengths.sum()) * job.epochs
-    return found | score_of(ready, told_by(ready, module.model))
+    tokens = int(ready.features["train"].sequences.lengths.sum()) * job.epochs
+    return clock.told() | {"tokens": tokens} | score_of(ready, told_by(ready, module.model))
 
 
 def _module(model, job: Job):

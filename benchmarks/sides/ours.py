@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sides.job import PROTOCOL, Job, clocked, prepared, score_of
+from sides.clock import Clock
+from sides.job import PROTOCOL, Job, prepared, score_of
 
 
 def learner_of(job: Job, ready, place=None):
@@ -62,11 +63,15 @@ def run(job: Job, precision: str = "float32", *, start: bool = False) -> dict:
     from attune.training import loop
     from attune.training.start import HeadStart
 
-    ready, found = prepared(job), {}
+    ready, clock = prepared(job), Clock(job.model)
     learner = learner_of(job, ready, Place.of("cpu", precision))
     train = ready.features["train"]
-    with clocked(found):
+    with clock.running():
         if start:
             list(HeadStart(ready.task, learner.model).take(train, epochs=job.epochs, seed=job.seed))
-        found["tokens"] = trained(job, learner, train)
-    return found | score_of(ready, loop.predictions(ready.task, learner.model, ready.features["test"]))
+        tokens = trained(job, learner, train)
+    return (
+        clock.told()
+        | {"tokens": tokens}
+        | score_of(ready, loop.predictions(ready.task, learner.model, ready.features["test"]))
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 
-from sides.job import PROTOCOL, Job, clocked, prepared, score_of
+from sides.clock import Clock
+from sides.job import PROTOCOL, Job, prepared, score_of
 
 
 def rows_of(ready):
@@ -94,13 +95,13 @@ def run(job: Job, *, tuned: bool = False, **more) -> dict:
     import transformers
 
     transformers.logging.set_verbosity_error()
-    ready, found = prepared(job), {}
+    ready, clock = prepared(job), Clock(job.model)
     with tempfile.TemporaryDirectory() as output:
         trainer = trainer_of(job, ready, output=output, tuned=tuned, **more)
-        with clocked(found):
+        with clock.running():
             trainer.train()
-    found["tokens"] = int(ready.features["train"].sequences.lengths.sum()) * job.epochs
-    return found | score_of(ready, told_by(ready, trainer.model))
+    tokens = int(ready.features["train"].sequences.lengths.sum()) * job.epochs
+    return clock.told() | {"tokens": tokens} | score_of(ready, told_by(ready, trainer.model))
 
 
 def told_by(ready, model):
