@@ -17,11 +17,12 @@ from attune import recipe_file, run
 from attune.data.table import Table
 from attune.models import load
 from attune.models.tokens import TextEncoder
+from attune.report.wording import began
 from attune.tasks import linear
 from attune.tasks.classification import Classification, Options
 from attune.training import start
 from attune.training.checkpoint import Store
-from attune.training.events import Starting, Stepped
+from attune.training.events import Started, Starting, Stepped
 from attune.training.loop import fit, predictions
 from attune.training.start import HeadStart
 
@@ -55,30 +56,29 @@ def test_labels_are_told_as_by_scikit_learn(one_strength, outputs, bias):
     strength = 10.0 / rows.weights.sum() * (2 if outputs == 2 else 1)
     theirs = LogisticRegression(C=strength, fit_intercept=bias, tol=1e-10, max_iter=10_000)
     theirs.fit(_standard(rows, bias=bias), rows.targets, sample_weight=rows.weights)
-    weight, shift = linear.fitted(rows, outputs, bias=bias, length=1.0)
-    logits = rows.inputs @ weight.T + shift
+    made = linear.fitted(rows, outputs, bias=bias, length=1.0)
+    logits = rows.inputs @ made.weight.T + made.bias
     ours = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    assert bias or not shift.any()
+    assert bias or not made.bias.any()
     np.testing.assert_allclose(ours, theirs.predict_proba(_standard(rows, bias=bias)), atol=2e-3)
 
 
-def test_it_is_as_loud_as_it_is_right(monkeypatch):
+def test_it_is_as_loud_as_it_is_right():
     random = np.random.default_rng(0)
     inputs = random.normal(size=(300, 200))
     blind = linear.Rows(inputs, random.integers(0, 2, 300), np.ones(300))
-    assert linear.fitted(blind, 2, bias=True, length=0.5) is None
-    monkeypatch.setattr(linear, "KNOWS", -1.0)
     strength, known = linear._strength(blind, np.zeros(2), bias=True)
     assert strength <= 0.1  # there is nothing to be told: one of the strongest penalties
     assert known < 0.01
-    weight, _ = linear.fitted(blind, 2, bias=True, length=0.5)
-    assert np.linalg.norm(weight) == pytest.approx(0.5, rel=0.05)
+    made = linear.fitted(blind, 2, bias=True, length=0.5)
+    assert made.knows < 0.01
+    assert np.linalg.norm(made.weight) == pytest.approx(0.5, rel=0.05)
     plain = linear.Rows(inputs[:, :5], (inputs[:, 0] > 0).astype(int), np.ones(300))
     _, known = linear._strength(plain, np.zeros(2), bias=True)
     assert known > 0.4
     own = linear._minimised(plain, np.zeros(2), 10.0, bias=True)[0]
-    weight, _ = linear.fitted(plain, 2, bias=True, length=1e-4)
-    assert 1e-2 < np.linalg.norm(weight) < np.linalg.norm(own)
+    made = linear.fitted(plain, 2, bias=True, length=1e-4)
+    assert 1e-2 < np.linalg.norm(made.weight) < np.linalg.norm(own)
 
 
 def test_derivatives_are_those_of_differences():
@@ -93,9 +93,9 @@ def test_derivatives_are_those_of_differences():
 
 def test_a_label_that_no_row_has_stays_where_it_began(few):
     rows = _rows(outputs=2)
-    weight, shift = linear.fitted(rows, 5, bias=True, length=1.0)
-    assert np.isfinite(weight).all() and np.isfinite(shift).all()
-    assert (rows.inputs @ weight.T + shift).argmax(1).max() < 2
+    made = linear.fitted(rows, 5, bias=True, length=1.0)
+    assert np.isfinite(made.weight).all() and np.isfinite(made.bias).all()
+    assert (rows.inputs @ made.weight.T + made.bias).argmax(1).max() < 2
 
 
 def _task():
@@ -153,7 +153,7 @@ def test_a_copy_that_peft_keeps_begins_there_too(few, checkpoints):
 def few(monkeypatch):
     """A handful of rows is enough, and little has to be known."""
     monkeypatch.setattr(start, "LEAST", 10)
-    monkeypatch.setattr(linear, "KNOWS", -1.0)
+    monkeypatch.setattr(start, "KNOWS", 0.0)
 
 
 def _begun(checkpoints, folder, **knobs):
@@ -175,7 +175,7 @@ def test_a_run_that_is_left_and_resumed_begins_once_and_ends_at_the_same_bits(fe
             break
     events.close()
     resumed = _begun(checkpoints, tmp_path / "cut")
-    assert not any(isinstance(event, Starting) for event in fit(resumed))
+    assert not any(isinstance(event, Starting | Started) for event in fit(resumed))
     assert test_loop._same(test_loop._bits(whole), test_loop._bits(resumed))
 
 
@@ -221,7 +221,8 @@ def test_of_a_handful_of_rows_nothing_is_concluded(few, checkpoints, tmp_path, r
         offsets=run.train.sequences.offsets[: rows + 1],
     )
     before = test_loop._bits(run)
-    list(run.start.take(replace(run.train, sequences=few), epochs=3.0, seed=0))
+    *_, told = run.start.take(replace(run.train, sequences=few), epochs=3.0, seed=0)
+    assert told == Started(0, regression=False, rows=1 if rows == 1 else told.rows, knows=None)
     assert test_loop._same(before, test_loop._bits(run))
 
 
@@ -244,3 +245,15 @@ def test_no_more_is_read_than_a_third_of_an_epoch(checkpoints, tmp_path, monkeyp
     monkeypatch.setattr(start, "TOKENS", 1)
     assert len(start._chosen(run.train, 1.0, 0)) == 1
     assert not np.array_equal(start._chosen(run.train, 1.0, 0), start._chosen(run.train, 1.0, 5))
+
+
+def test_what_knows_too_little_leaves_the_head_alone_and_says_so(few, checkpoints, tmp_path, monkeypatch):
+    monkeypatch.setattr(start, "KNOWS", 1.01)
+    run = _begun(checkpoints, tmp_path)
+    before = test_loop._bits(run)
+    *_, told = run.start.take(run.train, epochs=3.0, seed=0)
+    assert not told.regression
+    assert 0 <= told.knows <= 1
+    assert test_loop._same(before, test_loop._bits(run))
+    saved = f"a logistic regression of {told.rows} rows saves only"
+    assert began(told.as_dict()).startswith(f"The new head begins at random weights: {saved}")

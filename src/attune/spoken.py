@@ -65,7 +65,7 @@ def planned(ready: Prepared) -> Iterator[tuple[str, str]]:
     many = len(ready.task.labels)
     head = "its own head" if ready.own_head else "a new head"
     head += f" for {many} labels" if many > 1 else ""
-    head += ", begun at a logistic regression where that tells them" if ready.starts else ""
+    head += ", begun at a logistic regression if that tells them" if ready.starts else ""
     head = "compared by its vectors, without a head" if ready.task.head == "similarity" else head
     yield "model", f"{recipe.model.base} ({ready.model_type}), {head}"
     once = "; what leaves the frozen layers is computed once and kept" if ready.keeps else ""

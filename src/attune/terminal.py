@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from attune.errors import AttuneError, command
-from attune.report.wording import metric_name
+from attune.report.wording import began, metric_name
 from attune.spoken import clock, evaluated, planned, stepped, taken
 
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ class Screen:
             Finished,
             Keeping,
             Measuring,
+            Started,
             Starting,
             Stepped,
         )
@@ -188,6 +189,8 @@ class Screen:
             progress.update(task, completed=done, text=stepped(event))
         elif isinstance(event, Starting):
             progress.update(task, completed=0.0, text=f"reading rows for the new head {event.done:.0%}")
+        elif isinstance(event, Started):
+            progress.console.print(began(event.as_dict()), markup=False)
         elif isinstance(event, Keeping):
             progress.update(task, completed=0.0, text=f"computing the frozen layers {event.done:.0%}")
         elif isinstance(event, Evaluating):
@@ -200,7 +203,7 @@ class Screen:
             progress.update(task, completed=1.0, text="done")
 
     def _lines(self, events: Iterator[Event]) -> None:
-        from attune.training.events import Evaluated, Measuring, Stepped
+        from attune.training.events import Evaluated, Measuring, Started, Stepped
 
         last = 0.0
         for event in events:
@@ -209,6 +212,8 @@ class Screen:
                 self.say(stepped(event))
             elif isinstance(event, Evaluated):
                 self.say(evaluated(event, self.shown))
+            elif isinstance(event, Started):
+                self.say(began(event.as_dict()))
             elif isinstance(event, Measuring):
                 self.say(event.what)
 

@@ -35,6 +35,7 @@ class Folder:
     data: dict[str, Any]
     findings: list[dict[str, Any]]
     steps: list[dict[str, Any]]  # the `stepped` events, one for each step
+    start: dict[str, Any]  # the `started` event, of a new head that may begin at a linear model
     evaluations: list[dict[str, Any]]  # the `evaluated` events, one for each step
     metrics: dict[str, Any]
     details: dict[str, Any]
@@ -68,6 +69,7 @@ def read(path: Path) -> Folder:
         data=_json(path / "data.json", {}, damaged),
         findings=_json(path / "findings.json", [], damaged),
         steps=_latest(events, "stepped"),
+        start=next(iter(_latest(events, "started")), {}),
         evaluations=_latest(events, "evaluated"),
         metrics=_json(path / "metrics.json", {}, damaged),
         details=_json(path / "details.json", {}, damaged),

@@ -61,7 +61,10 @@ def _sentences(folder: Folder, metric: str, best: int | None) -> list[str]:
     if not folder.steps:
         return ["No step was taken."]
     last = folder.steps[-1]
-    sentences = [f"{wording.counted(last['step'], 'step')} ({_passes(last.get('epoch', 0))} over the rows)."]
+    sentences = [wording.began(folder.start)] if folder.start else []
+    sentences.append(
+        f"{wording.counted(last['step'], 'step')} ({_passes(last.get('epoch', 0))} over the rows)."
+    )
     if best is not None:
         name = wording.metric_name(metric)
         sentences.append(

@@ -66,6 +66,18 @@ def plural(noun: str) -> str:
     return f"{noun[:-1]}ies" if noun.endswith("ty") else f"{noun}s"
 
 
+def began(event: Mapping[str, Any]) -> str:
+    """Where a new head begins and why, of the event `started`."""
+    rows = counted(event.get("rows") or 0, "row")
+    if not finite(event.get("knows")):
+        return f"The new head begins at random weights: nothing could be learned from {rows} before."
+    if event.get("regression"):
+        saved = f"which saves {percent(event['knows'])} of the loss of knowing nothing"
+        return f"The new head begins at a logistic regression of {rows}, {saved}."
+    saved = f"saves only {percent(event['knows'])} of the loss of knowing nothing"
+    return f"The new head begins at random weights: a logistic regression of {rows} {saved}."
+
+
 def number(value: Any) -> str:
     """A number of the data as it is: no decimals that say nothing, a true minus sign."""
     if not finite(value):

@@ -83,15 +83,15 @@ class Task(ABC, Generic[O]):
     def equip(self, model: Backbone) -> None:
         """Adds what the task itself learns to the model, until `finish`; most tasks learn nothing of their own."""
 
-    def begun(self, rows: linear.Rows, *, bias: bool, length: float) -> linear.Linear | None:
-        """Where the head's last layer begins, from what it reads of some training rows; None: at random weights.
+    def begun(self, rows: linear.Rows, *, bias: bool, length: float) -> linear.Linear:
+        """Where the head's last layer may begin, from what it reads of some training rows; most heads have no such.
 
         Args:
             rows: what it reads, and the targets.
             bias: whether it has biases.
             length: of its random weights, all together.
         """
-        return None
+        raise NotImplementedError(f"{self.name} has no start for its head")
 
     @property
     def starts(self) -> bool:

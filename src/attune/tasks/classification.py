@@ -74,8 +74,8 @@ class Classification(base.Task[Options]):
             weights = (len(gold) / (len(self.labels) * np.maximum(counts, 1)))[gold]
         return texts.encode(rows, encoder, gold, weights)
 
-    def begun(self, rows: linear.Rows, *, bias: bool, length: float) -> linear.Linear | None:
-        """A logistic regression of the labels, where it tells them."""
+    def begun(self, rows: linear.Rows, *, bias: bool, length: float) -> linear.Linear:
+        """A logistic regression of the labels."""
         return linear.fitted(rows, len(self.labels), bias=bias, length=length)
 
     def logits(self, model: Backbone, batch: Batch) -> Tensor:

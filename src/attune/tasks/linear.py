@@ -18,10 +18,16 @@ STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 EVERY = 5  # one of so many rows is held out
 STEADY = 1e-3  # penalty on a bias that leaves where it began: that of a label without a row would run away
 STEPS = 100  # of L-BFGS, at most
-KNOWS = 0.25  # share of the loss of knowing nothing that it has to save to be a start
 TINY = 1e-6  # spread below which an input tells nothing
 
-Linear = tuple[np.ndarray, np.ndarray]  # weights [C, H] and biases [C], float64
+
+@dataclass(frozen=True)
+class Linear:
+    """What was learned."""
+
+    weight: np.ndarray  # [C, H] float64
+    bias: np.ndarray  # [C]; 0 where a model has none
+    knows: float  # share of the loss of knowing nothing that it saves on rows that were held out, in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,8 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, 
     return -logs[rows, targets], slope
 
 
-def fitted(rows: Rows, labels: int, *, bias: bool, length: float) -> Linear | None:
-    """The linear model that tells the labels from the inputs, as loud as it is right; None where it knows little.
+def fitted(rows: Rows, labels: int, *, bias: bool, length: float) -> Linear:
+    """The linear model that tells the labels from the inputs, as loud as it is right.
 
     What lies below will be trained, too, and inputs that hardly vary now will vary more then: weights that are long
     because of it would make of each small change there a large one in what they say. So they have a length between
@@ -76,14 +82,12 @@ def fitted(rows: Rows, labels: int, *, bias: bool, length: float) -> Linear | No
     counts = np.bincount(rows.targets, rows.weights, minlength=labels) + 0.5
     start = np.log(counts / counts.sum()) if bias else np.zeros(labels)
     strength, known = _strength(rows, start, bias=bias)
-    if known < KNOWS:
-        return None
     weight, shift = _minimised(rows, start, strength, bias=bias)
     weight = weight / spread
     own = float(np.linalg.norm(weight))
     share = (length / own) ** (1 - known) if own > TINY else 1.0
     weight = weight * share
-    return weight, start + (shift - start) * share - weight @ middle
+    return Linear(weight, start + (shift - start) * share - weight @ middle, known)
 
 
 def _strength(rows: Rows, start: np.ndarray, *, bias: bool) -> tuple[float, float]:
@@ -101,13 +105,16 @@ def _strength(rows: Rows, start: np.ndarray, *, bias: bool) -> tuple[float, floa
     return best, float(np.clip(1 - tried[best] / max(nothing, TINY), 0, 1))
 
 
-def _minimised(rows: Rows, start: np.ndarray, strength: float, *, bias: bool) -> Linear:
+def _minimised(
+    rows: Rows, start: np.ndarray, strength: float, *, bias: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The weights and biases of the least loss."""
     from scipy import optimize  # type: ignore[import-untyped]
 
     x, share = rows.inputs, rows.weights / rows.weights.sum()
     size = len(start), x.shape[1]
 
-    def split(flat: np.ndarray) -> Linear:
+    def split(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return flat[size[0] :].reshape(size), flat[: size[0]]
 
     def value(flat: np.ndarray) -> tuple[float, np.ndarray]:

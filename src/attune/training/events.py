@@ -25,6 +25,17 @@ class Starting(Event):
 
 
 @dataclass(frozen=True)
+class Started(Event):
+    """It was decided where the new head begins."""
+
+    regression: bool  # at the linear model, or else at random weights
+    rows: int  # that the model was fitted to
+    knows: (
+        float | None
+    )  # share of the loss of knowing nothing that it saves on held-out rows; None: not fitted
+
+
+@dataclass(frozen=True)
 class Keeping(Event):
     """Part of what leaves the frozen layers is computed; leaving the loop here is safe."""
 

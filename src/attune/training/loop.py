@@ -16,7 +16,7 @@ from attune.tasks.base import Task
 from attune.tasks.features import Batch, Features, batch_of
 from attune.training import batches
 from attune.training.checkpoint import State, Store
-from attune.training.events import Evaluated, Evaluating, Event, Finished, Keeping, Saved, Starting, Stepped
+from attune.training.events import Evaluated, Evaluating, Event, Finished, Keeping, Saved, Stepped
 from attune.training.kept import Kept
 from attune.training.schedule import factor
 from attune.training.start import HeadStart
@@ -77,8 +77,8 @@ def fit(run: Fit) -> Generator[Event]:
     Leaving the generator (`close`, an exception) saves a checkpoint at the last whole step.
 
     Yields:
-        Starting while a new head is begun, Keeping while what leaves the frozen layers is computed, Stepped for
-        each optimizer step, Evaluating and Evaluated, Saved, and Finished at the end.
+        Starting while a new head is begun and Started when it was, Keeping while what leaves the frozen layers is
+        computed, Stepped for each optimizer step, Evaluating and Evaluated, Saved, and Finished at the end.
     """
     learner, store = run.learner, run.store
     run.state = store.load(learner.model.model, learner.optimizer)
@@ -86,8 +86,7 @@ def fit(run: Fit) -> Generator[Event]:
     try:
         if run.start is not None and not run.state.step:
             assert isinstance(run.knobs.epochs, float)
-            for share in run.start.take(run.train, epochs=run.knobs.epochs, seed=run.knobs.seed):
-                yield Starting(run.state.step, share)
+            yield from run.start.take(run.train, epochs=run.knobs.epochs, seed=run.knobs.seed)
         if run.kept is not None and not run.state.reason:
             for share in run.kept.fill(*((rows, np.arange(len(rows))) for rows in (run.train, run.valid))):
                 yield Keeping(run.state.step, share)

@@ -3,7 +3,7 @@
 From random weights a head first has to find out which of its inputs tell anything, and meanwhile it pulls the layers
 below towards nothing in particular: linear probing, then fine-tuning (Kumar et al. 2022, "Fine-Tuning can Distort
 Pretrained Features and Underperform Out-of-Distribution"). The rows are read once, without dropout, before the first
-step, which costs a ninth of the training at the most.
+step: a ninth of what training computes at the most, and the fitting of a thousand rows.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from torch import nn
 from attune.models.backbone import Backbone
 from attune.tasks.base import Task
 from attune.tasks.features import Features, batch_of
-from attune.tasks.linear import Rows
+from attune.tasks.linear import Linear, Rows
 from attune.training import batches
+from attune.training.events import Event, Started, Starting
 from attune.training.update import logits_of
 
 ROWS = 1024  # features that are read, at most
 TOKENS = 16384  # of them together
 LEAST, OF_EACH = 100, 4  # rows, in all and of a label in the mean, below which nothing is concluded
+KNOWS = 0.25  # share of the loss of knowing nothing that a linear model has to save to be a start
 SHARE = 1 / 3  # of all that training reads; without gradients it costs a third
 
 
@@ -35,8 +37,8 @@ class HeadStart:
     def __init__(self, task: Task[Any], model: Backbone) -> None:
         self.task, self.model = task, model
 
-    def take(self, features: Features, *, epochs: float, seed: int) -> Iterator[float]:
-        """Puts the weights into the head's last layer; leaves them at random where the task or the head has no such.
+    def take(self, features: Features, *, epochs: float, seed: int) -> Iterator[Event]:
+        """Puts the weights into the head's last layer; leaves them at random where the model knows too little.
 
         Args:
             features: of the training rows.
@@ -44,7 +46,7 @@ class HeadStart:
             seed: of the choice of rows.
 
         Yields:
-            The share of the rows that was read.
+            Starting after each batch, and Started at the end; nothing where the task or the head has no start.
         """
         layers = _answering(self.model, len(self.task.labels))
         if not layers or not self.task.starts:
@@ -54,12 +56,14 @@ class HeadStart:
         self.model.model.eval()
         for number, part in enumerate(parts, start=1):
             read.append(self._read(features, part, layers))
-            yield number / len(parts)
+            yield Starting(0, number / len(parts))
         rows = Rows.joined(read)
         rows = rows.at(rows.weights > 0)
-        enough = len(rows) >= max(LEAST, OF_EACH * len(self.task.labels))
-        if enough and rows.inputs.shape[1] == layers[0].in_features:
-            self._begin(layers, rows)
+        made = self._learned(layers[0], rows)
+        begins = made is not None and made.knows >= KNOWS
+        if made is not None and begins:
+            _put(layers, made)
+        yield Started(0, begins, len(rows), made.knows if made is not None else None)
 
     def _read(self, features: Features, part: np.ndarray, layers: list[nn.Linear]) -> Rows:
         """What the head's last layer reads for each unit of a batch."""
@@ -68,19 +72,23 @@ class HeadStart:
             inputs = logits_of(self.task, self.model, batch.on(self.model.place.device))
         return Rows(inputs.cpu().numpy(), batch.targets.numpy(), batch.weights.numpy())
 
-    def _begin(self, layers: list[nn.Linear], rows: Rows) -> None:
-        length = float(layers[0].weight.detach().norm())
-        made = self.task.begun(rows, bias=layers[0].bias is not None, length=length)
-        if made is None:
-            return
-        weight, bias = (torch.from_numpy(each).to(layers[0].weight) for each in made)
-        if not (weight.isfinite().all() and bias.isfinite().all()):
-            return  # of a model whose states are not finite; the first step will say so
-        with torch.no_grad():
-            for layer in layers:
-                layer.weight.copy_(weight)
-                if layer.bias is not None:
-                    layer.bias.copy_(bias)
+    def _learned(self, layer: nn.Linear, rows: Rows) -> Linear | None:
+        """The linear model; None of too few rows, and of states that are not finite, as the first step will say."""
+        few = len(rows) < max(LEAST, OF_EACH * len(self.task.labels))
+        # a head that does something to what its last layer gives would do it to what is read, too
+        altered = rows.inputs.shape[1] != layer.in_features
+        if few or altered or not np.isfinite(rows.inputs).all():
+            return None
+        length = float(layer.weight.detach().norm())
+        return self.task.begun(rows, bias=layer.bias is not None, length=length)
+
+
+def _put(layers: list[nn.Linear], made: Linear) -> None:
+    with torch.no_grad():
+        for layer in layers:
+            layer.weight.copy_(torch.from_numpy(made.weight))
+            if layer.bias is not None:
+                layer.bias.copy_(torch.from_numpy(made.bias))
 
 
 def _answering(model: Backbone, labels: int) -> list[nn.Linear]:
@@ -93,10 +101,9 @@ def _chosen(features: Features, epochs: float, seed: int) -> np.ndarray:
     """Some features, drawn evenly, until they are as many rows or tokens as may be read."""
     order = np.random.default_rng([seed, len(features)]).permutation(len(features))[:ROWS]
     lengths = features.sequences.lengths
-    read = np.cumsum(lengths[order])
-    return order[
-        : max(1, int(np.searchsorted(read, min(TOKENS, SHARE * epochs * lengths.sum()), side="right")))
-    ]
+    most = min(TOKENS, SHARE * epochs * lengths.sum())
+    count = np.searchsorted(np.cumsum(lengths[order]), most, side="right")
+    return np.asarray(order[: max(1, int(count))])
 
 
 @contextmanager
