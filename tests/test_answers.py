@@ -100,16 +100,21 @@ def test_labels_are_sorted_by_value_where_all_are_whole_numbers(names, expected)
     assert ordered(names) == expected
 
 
-def test_an_object_may_name_its_cells_as_the_file_of_the_run_does_or_by_role():
-    roles = {"text": "question", "pair": "context"}
-    own = inputs.by_role({"question": "who?", "context": "Ann went.", "id": 1}, roles)
-    assert (own["text"], own["pair"]) == ("who?", "Ann went.")
-    by_role = {"text": "who?", "pair": "Ann went."}
-    assert inputs.by_role(by_role, roles) == by_role
-    crossed = inputs.by_role({"title": "a", "text": "b"}, {"text": "title", "pair": "text"})
-    assert (crossed["text"], crossed["pair"]) == ("a", "b")
-    single = inputs.by_role({"review": "fine"}, {"text": "review"})
-    assert single["text"] == "fine"
+@pytest.mark.parametrize(
+    ("given", "names", "read"),
+    [
+        (
+            {"question": "who?", "context": "It", "id": 1},
+            {"text": "question", "pair": "context"},
+            ("who?", "It"),
+        ),
+        ({"text": "who?", "pair": "It"}, {"text": "question", "pair": "context"}, ("who?", "It")),
+        ({"title": "a", "text": "b"}, {"text": "title", "pair": "text"}, ("a", "b")),
+        ({"review": "fine"}, {"text": "review"}, ("fine",)),
+    ],
+)
+def test_an_object_may_name_its_cells_as_the_file_of_the_run_does_or_by_role(given, names, read):
+    assert tuple(inputs.of_program([given], "classification", names=names).row(0).values()) == read
 
 
 @pytest.mark.parametrize(
@@ -131,11 +136,14 @@ def test_a_line_is_a_text_unless_it_is_an_object_or_a_list_of_texts(line, held):
 
 def test_words_to_tag_are_a_list_or_the_cell_that_a_file_of_tokens_has():
     bare = inputs.of_program([["Ann", "went"]], "tagging")
-    named = inputs.of_program([inputs.by_role({"tokens": ["Ann", "went"]}, {"text": "tokens"})], "tagging")
+    names = {"text": "tokens"}
+    named = inputs.of_program([{"tokens": ["Ann", "went"]}], "tagging", names=names)
     assert bare.row(0) == named.row(0)
     assert named.row(0)["text"] == "Ann went"
     with pytest.raises(DataError, match="holds no text"):
         inputs.of_program([["Ann", 5]], "tagging")
+    with pytest.raises(DataError, match=r"\{'tokens': 5\}"):  # as it was given
+        inputs.of_program([{"tokens": 5}], "tagging", names=names)
 
 
 @pytest.mark.parametrize("given", ["\ud83d x", {"text": "\udcff bad"}, ["fine", "\ud83d"]])

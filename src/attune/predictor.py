@@ -57,8 +57,8 @@ class Predictor:
         """The answers one after the other, for as many inputs as come."""
         source = iter(inputs)
         while chunk := list(islice(source, CHUNK)):
-            named = [given.by_role(each, self.names) for each in chunk]
-            yield from self.answers(given.of_program(named, self.task.name, whole=self.whole))
+            rows = given.of_program(chunk, self.task.name, names=self.names, whole=self.whole)
+            yield from self.answers(rows)
 
     def answers(self, rows: Table) -> Iterator[Any]:
         """The answers for rows whose columns are named by role.

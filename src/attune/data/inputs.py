@@ -31,25 +31,21 @@ def of_file(table: Table, roles: Roles) -> Table:
     return replace(found, cells=cells)
 
 
-def by_role(given: Any, names: Mapping[str, str]) -> Any:
-    """An input under the names of its roles, where it has those of the run's own file; `names` are these, by role."""
-    if not isinstance(given, Mapping) or not all(name in given for name in names.values()):
-        return given
-    return {**given, **{role: given[name] for role, name in names.items()}}
-
-
-def of_program(inputs: Sequence[Any], task: str, *, whole: bool = False) -> Table:
+def of_program(
+    inputs: Sequence[Any], task: str, *, names: Mapping[str, str] | None = None, whole: bool = False
+) -> Table:
     """Texts, pairs of texts, lists of words (tagging), or objects with the cells by role.
 
     Args:
         inputs: the rows.
         task: the run's.
+        names: the columns of the run's own file by role, by which cells may be called, too.
         whole: whether words of plain texts keep their inner signs (tagging).
 
     Raises:
         DataError: for an input that is none of these.
     """
-    made = [_cells_of(given, task, whole=whole) for given in inputs]
+    made = [_cells_of(_by_role(given, names or {}), task, whole=whole) for given in inputs]
     bad = [
         row
         for row, cells in enumerate(made)
@@ -63,12 +59,19 @@ def of_program(inputs: Sequence[Any], task: str, *, whole: bool = False) -> Tabl
         if torn := [cell for cell in cells.values() if isinstance(cell, str) and not _encodable(cell)]:
             what, fix = "holds bytes that are no UTF-8, or half of a surrogate pair", "Write it as UTF-8"
             raise DataError(Problem(f"input {row}", what, ascii(torn[0])[:60], fix))
-    names = [name for name in ROLES if any(name in cells for cells in made)]
+    roles = [name for name in ROLES if any(name in cells for cells in made)]
     for row, cells in enumerate(made):
-        if lacking := [name for name in names if name not in cells]:
+        if lacking := [name for name in roles if name not in cells]:
             raise DataError(Problem(f"input {row}", f"lacks {some(lacking)}, which others have"))
-    columns = {name: [cells[name] for cells in made] for name in names}
+    columns = {name: [cells[name] for cells in made] for name in roles}
     return Table("", tuple(columns), columns, list(range(1, len(made) + 1)), "")
+
+
+def _by_role(given: Any, names: Mapping[str, str]) -> Any:
+    """An input under the names of its roles, where it has those of the run's own file."""
+    if not names or not isinstance(given, Mapping) or not all(name in given for name in names.values()):
+        return given
+    return {**given, **{role: given[name] for role, name in names.items()}}
 
 
 def _encodable(text: str) -> bool:

@@ -153,11 +153,8 @@ def inputs_of(body: Any) -> list[Any]:
         Refused: for a body without inputs, or with too many.
     """
     if isinstance(body, dict) and "inputs" in body and (other := [name for name in body if name != "inputs"]):
-        found, fix = (
-            ", ".join(map(ascii, other))[:60],
-            "Leave it out: what was chosen when it was started holds",
-        )
-        raise Refused(400, "the server takes nothing but inputs", found, fix)
+        fix = "Leave it out: what was chosen when it was started holds"
+        raise Refused(400, "the server takes nothing but inputs", ", ".join(map(ascii, other))[:60], fix)
     inputs = body.get("inputs") if isinstance(body, dict) else None
     if isinstance(inputs, str | dict):
         inputs = [inputs]
