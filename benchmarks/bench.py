@@ -99,7 +99,9 @@ def measured(name: str, folder: str, model: str, given: argparse.Namespace, keep
     work, results = WORKS[name], []
     systems = systems_of(work, given)
     if "attune" in systems:  # compiles what this family needs, once on a machine
-        turn(str(PEERS), "attune", Job(folder, model, 1, work.lr, 0, COMPILES, COMPILES))
+        with tempfile.TemporaryDirectory() as scratch:
+            some = str(bundled(Path(scratch)))
+            turn(str(PEERS), "attune", Job(some, model, 1, work.lr, 0, COMPILES, COMPILES))
     for seed in range(min(given.seeds, work.seeds or given.seeds)):
         for system in systems:
             job = Job(folder, model, work.epochs, work.lr, seed, given.rows or work.rows, work.tests)

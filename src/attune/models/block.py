@@ -134,10 +134,7 @@ class Block:
     ) -> Tensor:
         on_weights, on_out, on_down = draws
         norm = self.attention_norm
-        q, k, v = (
-            _product(parts, source, layer, layer.bias, half=self.half)
-            for layer, source in ((self.query, asked), (self.key, states), (self.value, states))
-        )
+        q, k, v = self._inputs(parts, asked, states)
         heads = q.shape[1] // self.width
         mixed = parts.Attention.apply(q, k, v, plan, heads, self.width**-0.5, on_weights)
         mixed = _product(parts, mixed, self.out, half=self.half)
@@ -154,6 +151,16 @@ class Block:
         made: Tensor = parts.AddNorm.apply(
             fed, self.down.bias, asked, norm.weight, norm.bias, norm.eps, on_down
         )
+        return made
+
+    def _inputs(self, parts: Any, asked: Tensor, states: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values."""
+        three = (self.query, self.key, self.value)
+        if self.half or any(type(layer) is not nn.Linear for layer in three):
+            read = zip(three, (asked, states, states), strict=True)
+            return tuple(_product(parts, source, layer, layer.bias, half=self.half) for layer, source in read)
+        held = (each for layer in three for each in (layer.weight, layer.bias))
+        made: tuple[Tensor, ...] = parts.Inputs.apply(asked, None if asked is states else states, *held)
         return made
 
     def _answered(self, asked: Tensor, states: Tensor, plan: Plan) -> Tensor:

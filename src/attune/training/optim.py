@@ -55,26 +55,44 @@ class AdamW(torch.optim.Optimizer):
         self.average = average
         self._followed = 0  # steps that the means have followed
         self._touched: dict[Tensor, tuple[Tensor, np.ndarray]] = {}  # the moments it was read from, [V] bool
+        # where the weights, their moments and their count lie, and the arrays there
+        self._flat: dict[Tensor, tuple[list[int], list[np.ndarray]]] = {}
 
     @torch.no_grad()
     def step(self, closure: None = None, *, scale: float = 1.0) -> None:  # type: ignore[override]
         """Moves the weights against `scale` times their gradients."""
         flat: list[tuple[Any, ...]] = []
         for group in self.param_groups:
-            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
-            _by_torch([(held, self._state(held)) for held in moved if not _fits(held)], group, scale)
-            for parameter in filter(_fits, moved):
-                state = self._state(parameter)
-                state["step"] += 1
+            moved = [(held, self._state(held)) for held in group["params"] if held.grad is not None]
+            _by_torch([each for each in moved if not _fits(each[0])], group, scale)
+            numbers: dict[float, Numbers] = {}  # of each count of steps
+            for parameter, state in filter(lambda each: _fits(each[0]), moved):
+                count, *arrays = self._arrays(parameter, state)
+                count[0] += 1
+                step = float(count[0])
+                if step not in numbers:
+                    numbers[step] = _numbers(group, step, scale)
                 if parameter.grad.is_sparse:
-                    self._move_rows(parameter, state, _numbers(group, float(state["step"]), scale))
+                    self._move_rows(parameter, state, numbers[step])
                 else:
-                    held = (parameter, parameter.grad.contiguous(), state["exp_avg"], state["exp_avg_sq"])
-                    arrays = tuple(tensor.detach().view(-1).numpy() for tensor in held)
-                    flat.append((*arrays, _numbers(group, float(state["step"]), scale)))
+                    gradient = parameter.grad.contiguous().view(-1).numpy()
+                    flat.append((gradient, *arrays, numbers[step]))
         _move(flat)
         if self.average:
             self._follow()
+
+    def _arrays(self, parameter: Tensor, state: dict[str, Tensor]) -> list[np.ndarray]:
+        """The count of steps [1], the weights and their moments, flat.
+
+        They are kept, for making them takes longer than moving a bias.
+        """
+        tensors = (state["step"], parameter, state["exp_avg"], state["exp_avg_sq"])
+        where = [tensor.data_ptr() for tensor in tensors]
+        held = self._flat.get(parameter)
+        if held is None or held[0] != where:
+            arrays = [tensor.detach().view(-1).numpy() for tensor in tensors]
+            held = self._flat[parameter] = (where, arrays)
+        return held[1]
 
     def _follow(self) -> None:
         """Moves the running means towards the weights."""

@@ -47,7 +47,8 @@ def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: floa
     Raises:
         TrainingError: when a loss or the gradient is not finite; the weights are as before the step.
     """
-    learner.model.train()
+    if not learner.model.model.training:
+        learner.model.train()
     _forget(learner)
     tokens, seen = 0, []
     losses: list[Tensor] = []

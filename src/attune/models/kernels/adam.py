@@ -15,7 +15,7 @@ UNTOUCHED, WITHOUT = (
 
 
 @kernel
-def dense(begin: Any, end: Any, weight: Any, gradient: Any, first: Any, second: Any, numbers: Any) -> None:
+def dense(begin: Any, end: Any, gradient: Any, weight: Any, first: Any, second: Any, numbers: Any) -> None:
     """One step of the weights begin to end, all flat; `numbers` are those of `attune.training.optim.Numbers`."""
     factor, decay, rest_1, beta_2, rest_2, rate, root, epsilon = numbers
     weight, gradient = weight[begin:end], gradient[begin:end]
