@@ -255,5 +255,5 @@ def test_what_knows_too_little_leaves_the_head_alone_and_says_so(few, checkpoint
     assert not told.regression
     assert 0 <= told.knows <= 1
     assert test_loop._same(before, test_loop._bits(run))
-    saved = f"a logistic regression of {told.rows} rows saves only"
-    assert began(told.as_dict()).startswith(f"The new head begins at random weights: {saved}")
+    loss = f"the loss of a logistic regression of {told.rows} training rows is only"
+    assert began(told.as_dict()).startswith(f"The new head begins at random weights: {loss}")

@@ -68,14 +68,15 @@ def plural(noun: str) -> str:
 
 def began(event: Mapping[str, Any]) -> str:
     """Where a new head begins and why, of the event `started`."""
-    rows = counted(event.get("rows") or 0, "row")
+    rows = counted(event.get("rows") or 0, "training row")
     if not finite(event.get("knows")):
-        return f"The new head begins at random weights: nothing could be learned from {rows} before."
+        return f"The new head begins at random weights: {rows} were too few to learn a start from."
+    less = f"{percent(event['knows'])} below that of guessing on those of them that were held out"
     if event.get("regression"):
-        saved = f"which saves {percent(event['knows'])} of the loss of knowing nothing"
-        return f"The new head begins at a logistic regression of {rows}, {saved}."
-    saved = f"saves only {percent(event['knows'])} of the loss of knowing nothing"
-    return f"The new head begins at random weights: a logistic regression of {rows} {saved}."
+        return f"The new head begins at a logistic regression of {rows}, whose loss is {less}."
+    return (
+        f"The new head begins at random weights: the loss of a logistic regression of {rows} is only {less}."
+    )
 
 
 def number(value: Any) -> str:
