@@ -19,6 +19,7 @@ from attune.data.roles import Roles
 from attune.data.table import Table
 from attune.errors import DataError, Problem, RecipeError
 from attune.recipe import MethodSection, Recipe
+from attune.tasks import linear
 
 if TYPE_CHECKING:
     from attune.models.backbone import Backbone
@@ -165,8 +166,13 @@ class Prepared:
 
     @property
     def starts(self) -> bool:
-        """Whether a new head begins at a linear model of what it reads."""
-        return bool(self.recipe.train.head_start and self.task.starts and not self.own_head)
+        """Whether a new head may begin at a linear model of what it reads: where enough of it may be read."""
+        knobs, sequences = self.recipe.train, self.features["train"].sequences
+        if not (knobs.head_start and self.task.starts) or self.own_head:
+            return False
+        assert isinstance(knobs.epochs, float)
+        chosen = linear.drawn(sequences.lengths, epochs=knobs.epochs, seed=knobs.seed)
+        return linear.enough(len(np.unique(sequences.rows[chosen])), len(self.task.labels))
 
     def with_epochs(self, epochs: float) -> Prepared:
         """The same with another number of epochs."""

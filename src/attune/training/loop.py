@@ -74,7 +74,7 @@ class Fit:
 def fit(run: Fit) -> Generator[Event]:
     """Trains from where the run's checkpoints end to its end, and leaves the best weights in the model.
 
-    Leaving the generator (`close`, an exception) saves a checkpoint at the last whole step.
+    Leaving the generator (`close`, an exception) saves a checkpoint at the last whole step, if there was one.
 
     Yields:
         Starting while a new head is begun and Started when it was, Keeping while what leaves the frozen layers is
@@ -93,7 +93,8 @@ def fit(run: Fit) -> Generator[Event]:
         run.stepping = time.monotonic()
         yield from _steps(run)
     except GeneratorExit:
-        _save(run)
+        if run.state.step:  # a run that took no step begins anew, at the same weights
+            _save(run)
         raise
     finally:
         if run.kept is not None:

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from attune.models.backbone import Backbone
+from attune.tasks import linear
 from attune.tasks.base import Task
 from attune.tasks.features import Features, batch_of
 from attune.tasks.linear import Linear, Rows
@@ -24,11 +25,7 @@ from attune.training import batches
 from attune.training.events import Event, Started, Starting
 from attune.training.update import logits_of
 
-ROWS = 1024  # features that are read, at most
-TOKENS = 16384  # of them together
-LEAST, OF_EACH = 100, 4  # rows, in all and of a label in the mean, below which nothing is concluded
 KNOWS = 0.25  # share of the loss of knowing nothing that a linear model has to save to be a start
-SHARE = 1 / 3  # of all that training reads; without gradients it costs a third
 
 
 class HeadStart:
@@ -48,71 +45,63 @@ class HeadStart:
         Yields:
             Starting after each batch, and Started at the end; nothing where the task or the head has no start.
         """
-        layers = _answering(self.model, len(self.task.labels))
-        if not layers or not self.task.starts:
+        layer = _answering(self.model, len(self.task.labels))
+        if layer is None or not self.task.starts:
             return
-        chosen, read = _chosen(features, epochs, seed), list[Rows]()
-        parts = list(batches.micro_batches(features, chosen, tokens=self.model.place.tokens))
+        chosen = linear.drawn(features.sequences.lengths, epochs=epochs, seed=seed)
+        parts, read = (
+            list(batches.micro_batches(features, chosen, tokens=self.model.place.tokens)),
+            list[Rows](),
+        )
         self.model.model.eval()
         for number, part in enumerate(parts, start=1):
-            read.append(self._read(features, part, layers))
+            read.append(self._read(features, part, layer))
             yield Starting(0, number / len(parts))
         rows = Rows.joined(read)
         rows = rows.at(rows.weights > 0)
-        made = self._learned(layers[0], rows)
+        made = self._learned(layer, rows)
         begins = made is not None and made.knows >= KNOWS
         if made is not None and begins:
-            _put(layers, made)
+            _put(layer, made)
         yield Started(0, begins, len(rows), made.knows if made is not None else None)
 
-    def _read(self, features: Features, part: np.ndarray, layers: list[nn.Linear]) -> Rows:
+    def _read(self, features: Features, part: np.ndarray, layer: nn.Linear) -> Rows:
         """What the head's last layer reads for each unit of a batch."""
         batch = batch_of(features, part)
-        with torch.no_grad(), _open(layers):
+        with torch.no_grad(), _open(layer):
             inputs = logits_of(self.task, self.model, batch.on(self.model.place.device))
-        return Rows(inputs.cpu().numpy(), batch.targets.numpy(), batch.weights.numpy())
+        texts = features.sequences.rows[batch.features]
+        return Rows(inputs.cpu().numpy(), batch.targets.numpy(), batch.weights.numpy(), texts)
 
     def _learned(self, layer: nn.Linear, rows: Rows) -> Linear | None:
         """The linear model; None of too few rows, and of states that are not finite, as the first step will say."""
-        few = len(rows) < max(LEAST, OF_EACH * len(self.task.labels))
+        enough = linear.enough(len(np.unique(rows.texts)), len(self.task.labels))
         # a head that does something to what its last layer gives would do it to what is read, too
         altered = rows.inputs.shape[1] != layer.in_features
-        if few or altered or not np.isfinite(rows.inputs).all():
+        if not enough or altered or not np.isfinite(rows.inputs).all():
             return None
         length = float(layer.weight.detach().norm())
         return self.task.begun(rows, bias=layer.bias is not None, length=length)
 
 
-def _put(layers: list[nn.Linear], made: Linear) -> None:
+def _put(layer: nn.Linear, made: Linear) -> None:
     with torch.no_grad():
-        for layer in layers:
-            layer.weight.copy_(torch.from_numpy(made.weight))
-            if layer.bias is not None:
-                layer.bias.copy_(torch.from_numpy(made.bias))
+        layer.weight.copy_(torch.from_numpy(made.weight))
+        if layer.bias is not None:
+            layer.bias.copy_(torch.from_numpy(made.bias))
 
 
-def _answering(model: Backbone, labels: int) -> list[nn.Linear]:
-    """The head's last layer, and what is a copy of it, as PEFT keeps one."""
-    layers = model.projections(labels)
-    return [layer for layer in layers if torch.equal(layer.weight, layers[-1].weight)]
-
-
-def _chosen(features: Features, epochs: float, seed: int) -> np.ndarray:
-    """Some features, drawn evenly, until they are as many rows or tokens as may be read."""
-    order = np.random.default_rng([seed, len(features)]).permutation(len(features))[:ROWS]
-    lengths = features.sequences.lengths
-    most = min(TOKENS, SHARE * epochs * lengths.sum())
-    count = np.searchsorted(np.cumsum(lengths[order]), most, side="right")
-    return np.asarray(order[: max(1, int(count))])
+def _answering(model: Backbone, labels: int) -> nn.Linear | None:
+    """The head's last layer; not the copy that PEFT keeps of it, which is as it came and stays so."""
+    trained = [layer for layer in model.projections(labels) if layer.weight.requires_grad]
+    return trained[-1] if trained else None
 
 
 @contextmanager
-def _open(layers: list[nn.Linear]) -> Iterator[None]:
-    """Within it these layers let through what they read, so that it comes out where logits would."""
-    for layer in layers:
-        layer.forward = lambda inputs: inputs  # type: ignore[assignment, method-assign]
+def _open(layer: nn.Linear) -> Iterator[None]:
+    """Within it the layer lets through what it reads, so that it comes out where logits would."""
+    layer.forward = lambda inputs: inputs  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
-        for layer in layers:
-            del layer.forward
+        del layer.forward
