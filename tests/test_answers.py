@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 
 from attune import answers, rundir
 from attune.data import inputs
 from attune.errors import DataError, RecipeError
+from attune.predictor import Predictor
 from attune.tasks.texts import ordered
 
 
@@ -118,20 +120,24 @@ def test_an_object_may_name_its_cells_as_the_file_of_the_run_does_or_by_role(giv
 
 
 @pytest.mark.parametrize(
-    ("line", "held"),
+    ("line", "task", "names", "held"),
     [
-        ("It broke", "It broke"),
-        ('{"text": "a"}', {"text": "a"}),
-        ('["Who?", "Ann went."]', ["Who?", "Ann went."]),
-        ("[1] see below", "[1] see below"),
-        ("[1, 2]", "[1, 2]"),
-        ("[]", "[]"),
-        ("{so} it began", "{so} it began"),
-        ("[" * 100_000, "[" * 100_000),
+        ("It broke", "classification", {"text": "t"}, "It broke"),
+        ('{"text": "a"}', "classification", {"text": "t"}, {"text": "a"}),
+        ('["Who?", "Ann went."]', "qa", {"text": "q", "pair": "c"}, ["Who?", "Ann went."]),
+        ('["Who?", "Ann went."]', "classification", {"text": "t"}, '["Who?", "Ann went."]'),
+        ('["Who?"]', "qa", {"text": "q", "pair": "c"}, '["Who?"]'),
+        ('["Ann", "went", "home"]', "tagging", {"text": "tokens"}, ["Ann", "went", "home"]),
+        ("[1, 2]", "tagging", {"text": "tokens"}, "[1, 2]"),
+        ("[1] see below", "tagging", {"text": "tokens"}, "[1] see below"),
+        ("[]", "tagging", {"text": "tokens"}, "[]"),
+        ("{so} it began", "classification", {"text": "t"}, "{so} it began"),
+        ("[" * 100_000, "tagging", {"text": "tokens"}, "[" * 100_000),
     ],
 )
-def test_a_line_is_a_text_unless_it_is_an_object_or_a_list_of_texts(line, held):
-    assert answers._input(line) == held
+def test_a_line_is_a_text_unless_it_is_an_object_or_a_list_that_the_run_reads(line, task, names, held):
+    predictor = Predictor(SimpleNamespace(name=task), None, None, {"text": "", "pair": "", **names})
+    assert answers._input(line, predictor.lists) == held
 
 
 def test_words_to_tag_are_a_list_or_the_cell_that_a_file_of_tokens_has():
@@ -142,6 +148,10 @@ def test_words_to_tag_are_a_list_or_the_cell_that_a_file_of_tokens_has():
     assert named.row(0)["text"] == "Ann went"
     with pytest.raises(DataError, match="holds no text"):
         inputs.of_program([["Ann", 5]], "tagging")
+    with pytest.raises(DataError, match="none of them empty"):
+        inputs.of_program([{"text": ["Ann"], "words": [[0, 1]]}], "tagging")  # one of them would be ignored
+    with pytest.raises(DataError, match=r'Give a text, or \{"review": "..."\}'):
+        inputs.of_program([{"sentence": "x"}], "classification", names={"text": "review"})
     with pytest.raises(DataError, match=r"\{'tokens': 5\}"):  # as it was given
         inputs.of_program([{"tokens": 5}], "tagging", names=names)
 

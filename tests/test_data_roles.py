@@ -194,10 +194,11 @@ def test_answers_that_are_all_empty_are_kept_back_where_train_always_has_one() -
     assert set(examine({"train": some, "test": hidden}, roles)[0]) == {"train", "test"}
 
 
-def test_a_column_with_empty_cells_is_a_label_only_by_its_name() -> None:
+def test_a_column_with_empty_cells_is_a_label_by_its_name_or_where_no_other_can_be() -> None:
     rows = table(text=sentences(8), mark=["*", "", "?", "*", "", "?", "*", "?"], kind=["a", "b"] * 4)
     assert chosen(rows) == ("text", "kind")
     assert chosen(table(text=sentences(4), label=["a", "", "b", "a"])) == ("text", "label")
+    assert chosen(table(text=sentences(8), kind=["ham", "spam", "", "ham"] * 2)) == ("text", "kind")
 
 
 def test_booleans_are_labels_called_as_in_json(tmp_path: Path) -> None:

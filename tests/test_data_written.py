@@ -229,6 +229,9 @@ def test_a_byte_order_mark_before_an_object_of_a_pipe_is_no_text(monkeypatch: py
     class Echo:
         cut = 0
 
+        def lists(self, held: Any) -> bool:
+            return False
+
         def predict(self, inputs: list[Any]) -> list[Any]:
             seen.extend(inputs)
             return [tasks.build("regression", {}).answer(np.float64(1), {})]

@@ -457,3 +457,29 @@ print({{'torch', 'numpy', 'pandas', 'sklearn', 'matplotlib', 'transformers'}} & 
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_labels_that_are_never_answered_stand_above_all_scores(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", labels=["ham", "spam", "odd"])
+    details = json.loads((folder / "details.json").read_text())
+    for matrix, told in (
+        ([[9, 0, 0], [3, 0, 0], [1, 0, 0]], "It gives every test row the same label, “ham”"),
+        ([[9, 0, 1], [3, 0, 0], [1, 0, 0]], "It never answers “spam”, though test rows have it"),
+        ([[9, 0, 1], [0, 0, 0], [1, 0, 0]], ""),
+    ):
+        details["test"]["confusion"] = matrix
+        (folder / "details.json").write_text(json.dumps(details))
+        sentences = " ".join(content(folder)["verdict"]["sentences"])
+        assert told in sentences
+        assert bool(told) == ("never answers" in sentences or "same label" in sentences)
+
+
+def test_where_a_new_head_began_stands_in_the_report(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", labels=["ham", "spam"])
+    event = {"event": "started", "step": 0, "regression": True, "rows": 398, "knows": 0.81}
+    with (folder / "events.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(event) + "\n")
+    (told,) = content(folder)["learning"]["sentences"][:1]
+    assert told.startswith(
+        "The new head begins at a logistic regression of 398 training rows, whose loss is 81%"
+    )

@@ -165,20 +165,19 @@ def _piped(opened: Callable[[], Predictor], say: Callable[[str], None]) -> Itera
     for number, line in enumerate(sys.stdin, start=1):
         text = (line.removeprefix("\ufeff") if number == 1 else line).rstrip("\n")
         try:
-            yield {}, asdict(predictor.predict([_input(text)])[0])
+            yield {}, asdict(predictor.predict([_input(text, predictor.lists)])[0])
         except DataError as error:
             places = [replace(problem, where=f"standard input:{number}") for problem in error.problems]
             raise DataError(*places) from error
     _tell_cut(predictor, say)
 
 
-def _input(line: str) -> Any:
-    """What a line holds: a JSON object, a list of texts (a pair, or words to tag), or else a text."""
+def _input(line: str, lists: Callable[[Any], bool]) -> Any:
+    """What a line holds: a JSON object, a list that is an input of the run, or else a text."""
     if line.lstrip().startswith(("{", "[")):
         with suppress(ValueError, RecursionError):
             held = json.loads(line)
-            texts = isinstance(held, list) and held and all(isinstance(each, str) for each in held)
-            return held if texts or isinstance(held, dict) else line
+            return held if isinstance(held, dict) or lists(held) else line
     return line
 
 

@@ -184,7 +184,7 @@ def resume(name: RunName, quiet: Quiet = False, as_json: Json = False) -> None:
         from attune import run
 
         ready, folder = run.reopen(name)
-        screen.say(command(f"resume {folder.path}"))
+        screen.say(f"{command(f'resume {folder.path}')}: {run.whence(folder)}")
         if told := run.hold_threads(folder):
             screen.say(f"  {told}")
         _follow(screen, run.train(ready, folder), str(folder.path), ready.task.shown)

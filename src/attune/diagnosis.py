@@ -50,7 +50,8 @@ def _versions() -> Iterator[Finding]:
 def _machine() -> Iterator[Finding]:
     import torch
 
-    yield Finding("cpu", True, f"{machine.cpu()}, {torch.get_num_threads()} threads")
+    threads = torch.get_num_threads()
+    yield Finding("cpu", True, f"{machine.cpu()}, {threads} thread{'s' if threads != 1 else ''}")
     gpu = (
         torch.cuda.get_device_name(0)
         if torch.cuda.is_available()

@@ -7,7 +7,7 @@ import platform
 import resource
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,12 @@ def alive(pid: int, began: float) -> bool:
         return pid != os.getpid() and abs(float(psutil.Process(pid).create_time()) - began) < 1
     except psutil.Error:
         return False
+
+
+def at_work(held: Mapping[str, Any]) -> bool:
+    """Whether the process that a run.json names still trains here."""
+    here = held["status"] == "running" and held.get("host") == host()
+    return here and alive(held["pid"], held["born"])
 
 
 def cores() -> int:

@@ -70,16 +70,18 @@ class Predictor:
 
         if ("pair" in self.names) != ("pair" in rows.columns):
             what = "the run reads two texts" if "pair" in self.names else "the run reads one text, not two"
-            raise DataError(Problem("input", what, fix=f"Give {self._shape()}"))
+            raise DataError(Problem("input", what, fix=f"Give {given.shape(self.names)}"))
         features = self.task.encode(rows, self.encoder)
         self.answered += len(rows)
         self.cut += int((features.sequences.kept < features.sequences.whole).sum())
         for place, prediction in enumerate(predictions(self.task, self.model, features)):
             yield self.task.answer(prediction, rows.row(place))
 
-    def _shape(self) -> str:
-        """What an input of the run looks like."""
-        return "{" + ", ".join(f'"{name}": "..."' for name in self.names.values()) + "}"
+    def lists(self, held: Any) -> bool:
+        """Whether a list is one input of the run: a text and its second one, or words to tag."""
+        if not isinstance(held, list) or not held or not all(isinstance(each, str) for each in held):
+            return False
+        return self.task.name == "tagging" or ("pair" in self.names and len(held) == 2)
 
 
 def _check(precision: str, device: str) -> None:
@@ -124,8 +126,12 @@ def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> 
     _check(precision, device)
     where = Place.of(device, precision if device != "cpu" else "float32")
     run = rundir.find(name)
-    if run.read("run.json")["status"] != "finished" or not run.model.is_dir():
-        fix = f"Let it finish: {command(f'resume {name}')}"
+    held = run.read("run.json")
+    if held["status"] != "finished" or not run.model.is_dir():
+        working = machine.at_work(held)
+        fix = (
+            "It is still training; wait for it" if working else f"Let it finish: {command(f'resume {name}')}"
+        )
         raise RecipeError(Problem(name, "the run has no finished model yet", fix=fix))
     recipe = recipe_file.load(str(run.path / "recipe.yaml"))
     task = tasks.build(recipe.task.name, recipe.task.options)

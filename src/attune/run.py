@@ -49,11 +49,7 @@ def reopen(name: str) -> tuple[Prepared, RunDir]:
     held = run.read("run.json")
     if held["status"] == "finished":
         raise RecipeError(Problem(name, "the run is finished", fix="Train anew with another --out"))
-    if (
-        held["status"] == "running"
-        and held.get("host") == machine.host()
-        and machine.alive(held["pid"], held["born"])
-    ):
+    if machine.at_work(held):
         raise RecipeError(Problem(name, "the run is still going on", f"process {held['pid']}"))
     recipe = run.path / "recipe.yaml"
     if held.get("recipe", "") != files.sha256(recipe):
@@ -95,6 +91,14 @@ def fitting(ready: Prepared, store: Any) -> Fit:
     kept = Kept(task, model, store.folder) if ready.keeps else None
     begins = HeadStart(task, model) if ready.starts else None
     return Fit(learner, features["train"], features["valid"], ready.gold["valid"], knobs, store, kept, begins)
+
+
+def whence(run: RunDir) -> str:
+    """Where a run that was stopped or killed goes on."""
+    from attune.training.checkpoint import Store
+
+    step = Store(run.checkpoints).newest_step()
+    return f"goes on after step {step:,}" if step else "no step was saved, training begins anew"
 
 
 def hold_threads(run: RunDir) -> str:

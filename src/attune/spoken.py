@@ -39,11 +39,17 @@ def evaluated(event: Any, shown: Sequence[str]) -> str:
 def taken(told: Forecast) -> str:
     """The time that a training will take, in words."""
     return (
-        f"about {clock(told.total_seconds)}: {counted(told.steps, 'step')} {clock(told.step_seconds)} "
+        f"about {clock(told.total_seconds)}: {_before(told)}{counted(told.steps, 'step')} {clock(told.step_seconds)} "
         f"({told.tokens_per_s:,.0f} tokens/s), {counted(told.evaluations, 'evaluation')} "
         f"{clock(told.evaluation_seconds)}, "
         f"the test rows {clock(told.measuring_seconds)}; then baselines and checks"
     )
+
+
+def _before(told: Forecast) -> str:
+    """What is done before the first step."""
+    parts = (("the start of the head", told.start_seconds), ("the frozen layers", told.kept_seconds))
+    return "".join(f"{name} {clock(seconds)}, " for name, seconds in parts if seconds >= 0.5)
 
 
 def clock(seconds: float) -> str:

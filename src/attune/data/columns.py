@@ -105,6 +105,9 @@ def choose_label(looks: Sequence[Look]) -> Choice:
     bare = [held.name for held in looks if not held.counts and rank(held.name, LABEL_NAMES) >= 0]
     if not named and not fits and bare:
         return Choice("", f"nothing stands in {some(bare)}")
+    gaps = [held for held in candidates if held.like_labels and held.empty]
+    if not named and not fits and len(gaps) == 1:
+        return Choice(gaps[0].name)  # the checks say which rows lack a label
     if not named and len(fits) != 1:
         values = [
             f"{held.name!r} has {count(len(held.counts), 'value')} ({held.shown()})" for held in fits[:6]

@@ -52,9 +52,9 @@ def of_program(
         if not isinstance(cells.get("text"), str) or not isinstance(cells.get("pair", ""), str)
     ]
     if bad:
-        words = "Give a text, or a list of words"
-        fix = words if task == "tagging" else 'Give a text, two texts, or {"text": ..., "pair": ...}'
-        raise DataError(Problem(f"input {bad[0]}", "holds no text", shown(inputs[bad[0]]), fix))
+        raise DataError(
+            Problem(f"input {bad[0]}", "holds no text", shown(inputs[bad[0]]), _wanted(task, names or {}))
+        )
     for row, cells in enumerate(made):
         if torn := [cell for cell in cells.values() if isinstance(cell, str) and not _encodable(cell)]:
             what, fix = "holds bytes that are no UTF-8, or half of a surrogate pair", "Write it as UTF-8"
@@ -72,6 +72,20 @@ def _by_role(given: Any, names: Mapping[str, str]) -> Any:
     if not names or not isinstance(given, Mapping) or not all(name in given for name in names.values()):
         return given
     return {**given, **{role: given[name] for role, name in names.items()}}
+
+
+def shape(names: Mapping[str, str]) -> str:
+    """What an object that is an input looks like; `names` are the columns by role."""
+    return "{" + ", ".join(f'"{name}": "..."' for name in names.values()) + "}"
+
+
+def _wanted(task: str, names: Mapping[str, str]) -> str:
+    """What to give instead."""
+    if task == "tagging":
+        return "Give a text; or a list of its words, none of them empty or with a blank in it"
+    if not names:
+        return 'Give a text, two texts, or {"text": ..., "pair": ...}'
+    return f"Give {'two texts in a list' if 'pair' in names else 'a text'}, or {shape(names)}"
 
 
 def _encodable(text: str) -> bool:
@@ -95,6 +109,8 @@ def _cells_of(given: Any, task: str, *, whole: bool) -> dict[str, Any]:
     else:
         return {}
     if task == "tagging" and _are_texts(cells.get("text")):  # as a file of tokens names its column
+        if "words" in cells:
+            return {}  # words twice
         cells = dict(zip(("text", "words"), joined(cells["text"]), strict=True))
     if task == "tagging" and isinstance(cells.get("text"), str):
         cells.setdefault("words", tags.words(cells["text"], whole=whole))

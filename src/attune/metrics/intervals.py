@@ -21,6 +21,7 @@ CARRIED = (
     "a few rows carry most of the loss: such intervals hold the truth less often than they say "
     "(in 89 % of the cases instead of 95 %), mostly because it is larger"
 )
+ROUNDING = 1e-9  # of a bound that is 0
 CARRYING = 20  # rows that a mean must rest on at least, counted as (sum)^2 / (sum of squares)
 
 __all__ = [
@@ -115,7 +116,8 @@ def sentence(difference: Difference, other: str) -> str:
         return f"{'better' if (d.low > 0) != how.lower_is_better else 'worse'} than {other} by {size}"
     rows = "1 row" if d.n == 1 else f"{d.n:,} rows"
     # two methods, one of which resamples whole rows: on few rows they may disagree, and then nothing is claimed
-    apart = "; interval and test disagree, so nothing is claimed" if d.low > 0 or d.high < 0 else ""
+    leaves_out = d.low > ROUNDING or d.high < -ROUNDING
+    apart = "; interval and test disagree, so nothing is claimed" if leaves_out else ""
     return f"the test set ({rows}) cannot tell it from {other}: difference {size}{apart}"
 
 

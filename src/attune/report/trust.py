@@ -109,7 +109,8 @@ def _few_rows(folder: Folder) -> str:
     if not few:
         return ""
     names = f" ({wording.listed([f'“{name}”' for name in few])})" if len(few) <= 4 else ""
-    have = f"{kind.label} has" if len(few) == 1 else f"{kind.label}s have"
+    noun = kind.label if len(classes) == 1 else f"{kind.label}s"
+    have = f"{noun} has" if len(few) == 1 else f"{noun} have"
     return (
         f"{len(few)} of {len(classes)} {have} fewer than {FEW_ROWS} test {wording.plural(kind.unit)}{names}: "
         "read their own numbers as rough guesses."

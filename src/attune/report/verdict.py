@@ -96,6 +96,7 @@ def _clause(comparison: dict[str, Any] | None) -> str:
 
 def _sentences(folder: Folder, metric: str, split: str) -> list[str]:
     sentences = expected.sentences(folder, metric, split)
+    sentences += _unsaid(folder) if split == "test" else []
     if split == "valid":
         sentences.append(
             "No test rows were set aside: these rows also chose the best step, so expect a bit less."
@@ -103,6 +104,28 @@ def _sentences(folder: Folder, metric: str, split: str) -> list[str]:
     if folder.run.get("status") not in (None, "finished"):
         sentences.append(f"The run {_status(folder)}.")
     return sentences
+
+
+def _unsaid(folder: Folder) -> list[str]:
+    """That some labels, which test rows have, are never answered: a score alone hides it."""
+    test = folder.details.get("test") or {}
+    matrix, labels = (
+        test.get("confusion") or [],
+        [str(each.get("label")) for each in test.get("per_class") or []],
+    )
+    if not matrix or len(labels) != len(matrix):
+        return []
+    answered = [label for label, column in zip(labels, zip(*matrix, strict=True), strict=True) if sum(column)]
+    unsaid = [label for label, row in zip(labels, matrix, strict=True) if sum(row) and label not in answered]
+    if not unsaid:
+        return []
+    if len(answered) == 1:
+        return [
+            f"It gives every test row the same label, “{answered[0]}”: it has not learned to tell them apart."
+        ]
+    shown = wording.listed([f"“{label}”" for label in unsaid[:6]])
+    more = f" and {len(unsaid) - 6} more" if len(unsaid) > 6 else ""
+    return [f"It never answers {shown}{more}, though test rows have {'it' if len(unsaid) == 1 else 'them'}."]
 
 
 def _status(folder: Folder) -> str:

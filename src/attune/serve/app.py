@@ -121,8 +121,13 @@ async def _while_there(request: Request, answers: Coroutine[Any, Any, list[Any]]
 
 
 def _only(given: Any, known: set[str]) -> Any:
-    """An input without the cells that no task reads, so that they take no memory while it waits."""
-    return {name: given[name] for name in known if name in given} if isinstance(given, dict) else given
+    """An input without the cells that no task reads, so that they take no memory while it waits.
+
+    One that has no other is left as it is: it will be refused, and shown.
+    """
+    if not isinstance(given, dict) or known.isdisjoint(given):
+        return given
+    return {name: given[name] for name in known if name in given}
 
 
 async def body_of(request: Request) -> tuple[Any, int]:
