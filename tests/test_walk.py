@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import os
 import signal
 import subprocess
@@ -238,6 +239,7 @@ def test_a_signal_saves_and_stops_and_resuming_gives_the_same_bits(checkpoints, 
     assert rundir.RunDir(tmp_path / "cut").read("run.json")["status"] == "stopped"
     done = command("resume", tmp_path / "cut")
     assert done.returncode == 0, done.stderr
+    assert re.search(r"goes on after step \d+", done.stdout + done.stderr)
     assert _weights(tmp_path / "cut") == _weights(tmp_path / "whole")
 
 
