@@ -95,8 +95,8 @@ def _clause(comparison: dict[str, Any] | None) -> str:
 
 
 def _sentences(folder: Folder, metric: str, split: str) -> list[str]:
-    sentences = expected.sentences(folder, metric, split)
-    sentences += _unsaid(folder) if split == "test" else []
+    sentences = _unsaid(folder) if split == "test" else []
+    sentences += expected.sentences(folder, metric, split)
     if split == "valid":
         sentences.append(
             "No test rows were set aside: these rows also chose the best step, so expect a bit less."

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from attune.errors import Problem, TrainingError
 from attune.models.backbone import Backbone
@@ -57,7 +57,7 @@ def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: floa
         tokens += sum(batch.stream.lengths)
         seen.append(batch.features)
     # the one moment of a step at which the host waits for the device
-    *values, norm = torch.stack([*losses, _norm(learner.model.model)]).cpu().tolist()
+    *values, norm = torch.stack([*losses, _norm(_trained(learner))]).cpu().tolist()
     for value, features in zip(values, seen, strict=True):
         _finite(value, "the loss", learner, features)
     _finite(norm, "the gradient", learner, np.concatenate(seen))
@@ -72,12 +72,17 @@ def update(learner: Learner, batches: Iterable[Batch], *, count: float, lr: floa
 
 def _forget(learner: Learner) -> None:
     """Lets go of all gradients; those that recorded passes add to stay where they are, and become zero."""
+    trained = _trained(learner)
     if learner.graphs is None:
-        learner.optimizer.zero_grad(set_to_none=True)
-        return
-    held = [p.grad for p in learner.model.model.parameters() if p.grad is not None]
-    if held:
+        for parameter in trained:
+            parameter.grad = None
+    elif held := [parameter.grad for parameter in trained if parameter.grad is not None]:
         torch._foreach_zero_(held)
+
+
+def _trained(learner: Learner) -> list[Tensor]:
+    """The weights that the optimizer moves; to walk through the modules for them takes a millisecond of a step."""
+    return [parameter for group in learner.optimizer.param_groups for parameter in group["params"]]
 
 
 def _passes(learner: Learner, batch: Batch, count: float) -> Tensor:
@@ -103,10 +108,10 @@ def logits_of(task: Task[Any], model: Backbone, batch: Batch) -> Tensor:
     return logits.float()
 
 
-def _norm(model: nn.Module) -> Tensor:
+def _norm(trained: list[Tensor]) -> Tensor:
     """The Euclidean length of all gradients together."""
     gradients: list[Tensor] = []
-    for parameter in model.parameters():
+    for parameter in trained:
         if parameter.grad is not None and parameter.grad.is_sparse:
             parameter.grad = parameter.grad.coalesce()  # else a row that was read twice would count as two
             gradients.append(parameter.grad.values())
