@@ -18,7 +18,6 @@ from attune.models import load, plans
 from attune.models.kernels import ragged as kernel
 from attune.models.place import Place, best, faster, offer
 from attune.models.plans import Sight, plan
-from attune.models.stream import Stream
 from attune.recipe import Recipe
 from attune.tasks.features import batch_of
 from attune.training import loop
@@ -68,7 +67,7 @@ def test_answers_and_gradients_are_those_of_the_cpu(checkpoints, monkeypatch, pa
     family, head = pair
     model = load.backbone(checkpoints(family), head, LABELS[head], seed=3)
     tiny.without_dropout(model.model).train()
-    stream = Stream.of(sequences_of(LENGTHS))
+    stream = tiny.stream(sequences_of(LENGTHS))
     expected, gradients = _found(model, head, stream)
     monkeypatch.setattr(kernel, "PRECISION", torch.float32)  # how attention is told, not how it rounds
     with standin.device():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from attune.models import load
-from attune.models.stream import Stream
 
 DRAWS = 1000
 LENGTHS = (9, 7, 7, 4, 2)
@@ -36,7 +36,7 @@ def test_gradients_under_dropout_have_the_mean_and_the_variance_that_transformer
     ours, plain = (load.backbone(base, "classification", ["a", "b"], seed=1) for _ in range(2))
     drawn = np.random.default_rng(3)
     texts = [drawn.integers(5, 30, size=length).astype(np.int32) for length in LENGTHS]
-    stream = Stream.of(texts)
+    stream = tiny.stream(texts)
     padded = pad_sequence([torch.from_numpy(text).long() for text in texts], batch_first=True)
     seen = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]
 

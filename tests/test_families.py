@@ -13,7 +13,6 @@ import transformers
 from attune.errors import RecipeError
 from attune.models import load
 from attune.models.families import FAMILIES
-from attune.models.stream import Stream
 
 LENGTHS = [
     [5, 3, 9, 3, 1, 7],
@@ -105,7 +104,7 @@ def same_gradient(mine, theirs, name):
 def test_answers_and_gradients_equal_padded_eager_transformers(pair, lengths):
     flat, padded, head = pair
     sequences = sequences_of(lengths)
-    found = answers(flat, head, Stream.of(sequences))
+    found = answers(flat, head, tiny.stream(sequences))
     expected = expected_answers(padded, head, sequences)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
@@ -123,7 +122,7 @@ def test_without_a_gradient_the_answers_are_the_same(pair, lengths):
     flat.model.eval()
     sequences = sequences_of(lengths)
     with torch.inference_mode():
-        found = answers(flat, head, Stream.of(sequences))
+        found = answers(flat, head, tiny.stream(sequences))
         expected = expected_answers(padded, head, sequences)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
@@ -135,8 +134,8 @@ def test_the_order_of_the_sequences_changes_nothing(pair):
     with torch.inference_mode():
         for seed in range(2):
             order = np.random.default_rng(seed).permutation(len(sequences))
-            together = answers(flat, head, Stream.of([sequences[i] for i in order]))
-            alone = torch.cat([answers(flat, head, Stream.of([sequences[i]])) for i in order])
+            together = answers(flat, head, tiny.stream([sequences[i] for i in order]))
+            alone = torch.cat([answers(flat, head, tiny.stream([sequences[i]])) for i in order])
             torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
@@ -149,7 +148,7 @@ def test_hidden_states_are_those_of_the_wanted_positions_only(checkpoints, famil
         out = padded(**inputs)  # BART's own last states are its decoder's
         states = out.get("encoder_last_hidden_state", out.last_hidden_state)
         everything = states[inputs["attention_mask"].bool()]
-        stream = Stream.of(sequences)
+        stream = tiny.stream(sequences)
         for wanted in ([0], [1, 2, 4, 9, 18], list(range(19)), [5, 6, 7]):
             found = flat.hidden(stream, torch.tensor(wanted))
             torch.testing.assert_close(found, everything[wanted], atol=1e-5, rtol=1e-5)
@@ -168,7 +167,7 @@ def test_modernbert_classifies_the_first_state_or_the_mean(checkpoints, pooling,
     ).eval()
     sequences = sequences_of([5, 3, 9, tiny.LIMIT, 1])
     with torch.no_grad():
-        found = FAMILIES["modernbert"](padded).classify(Stream.of(sequences))
+        found = FAMILIES["modernbert"](padded).classify(tiny.stream(sequences))
         torch.testing.assert_close(found, padded(**padded_of(sequences, padded)).logits, atol=1e-5, rtol=1e-5)
 
 
@@ -190,7 +189,7 @@ def test_the_last_layer_runs_at_the_wanted_positions_only(checkpoints, family):
     norm = flat.base.get_submodule(LAST_NORM[family])
     handle = norm.register_forward_hook(lambda module, given, _: rows.append(given[0].shape[0]))
     try:
-        flat.hidden(Stream.of(sequences_of([5, 3, 9, 2])), torch.tensor([4, 7]))
+        flat.hidden(tiny.stream(sequences_of([5, 3, 9, 2])), torch.tensor([4, 7]))
     finally:
         handle.remove()
     assert rows == [2]
@@ -213,7 +212,7 @@ def test_a_decoder_reads_its_targets_and_the_source_of_each(checkpoints, family,
         output_hidden_states=True,
     )
     expected = out.decoder_hidden_states[-1][labels["attention_mask"].bool()]
-    source, target = Stream.of(sources), Stream.of(targets)
+    source, target = tiny.stream(sources), tiny.stream(targets)
     everything = torch.arange(len(target.tokens))
     found = flat.hidden(source, everything, target=target)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
@@ -234,7 +233,7 @@ def test_a_decoder_reads_its_targets_and_the_source_of_each(checkpoints, family,
 def test_a_text_that_does_not_end_is_refused_where_the_head_reads_its_end(checkpoints):
     flat, _ = _pair(checkpoints("t5"), "classification")
     with pytest.raises(RecipeError, match="its tokenizer adds none"):
-        flat.classify(Stream.of([np.asarray([7, 8, tiny.END]), np.asarray([7, 8])]))
+        flat.classify(tiny.stream([np.asarray([7, 8, tiny.END]), np.asarray([7, 8])]))
 
 
 @pytest.mark.parametrize("family", tiny.each(tiny.FAMILIES))
@@ -246,14 +245,14 @@ def test_token_types_count_where_a_family_has_them_and_are_ignored_elsewhere(che
     if getattr(padded.config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"] = torch.tensor([[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 0, 0]])
     with torch.no_grad():
-        found = flat.classify(Stream.of(sequences, kinds))
+        found = flat.classify(tiny.stream(sequences, kinds))
         torch.testing.assert_close(found, padded(**inputs).logits, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", tiny.each([*tiny.FAMILIES, *tiny.UNTAUGHT]))
 def test_word_vectors_in_place_of_the_tokens_change_nothing(checkpoints, family):
     flat, _ = _pair(checkpoints(family), "classification")
-    stream = Stream.of(sequences_of([6, 4, 1]))
+    stream = tiny.stream(sequences_of([6, 4, 1]))
     vectors = flat.word_vectors(stream).detach().requires_grad_()
     found = flat.classify(stream, vectors)
     torch.testing.assert_close(found, flat.classify(stream), atol=1e-5, rtol=1e-5)
@@ -265,7 +264,7 @@ def test_word_vectors_in_place_of_the_tokens_change_nothing(checkpoints, family)
 def test_width_and_position_limit_are_known_before_the_weights_are_read(checkpoints, family):
     folder = checkpoints(family)
     flat, _ = _pair(folder, "similarity")
-    assert load.width(folder) == flat.width == flat.pooled(Stream.of(sequences_of([3]))).shape[1]
+    assert load.width(folder) == flat.width == flat.pooled(tiny.stream(sequences_of([3]))).shape[1]
     assert load.positions(folder) == flat.positions >= tiny.LIMIT
 
 

@@ -22,7 +22,6 @@ from attune.models import load, plans
 from attune.models.kernels import plain, regions
 from attune.models.kernels import ragged as kernel
 from attune.models.kernels.draws import Draw
-from attune.models.stream import Stream
 from attune.recipe import Recipe
 from attune.tasks.features import batch_of
 from attune.training import graphs
@@ -36,7 +35,7 @@ KIN = ("bert", "roberta", "electra", "distilbert", "albert")
 
 @given(st.lists(st.integers(1, 600), min_size=1, max_size=80))
 def test_a_shape_has_room_for_its_batch_and_little_more(lengths):
-    stream = Stream.of([np.zeros(length, np.int64) for length in lengths])
+    stream = tiny.stream([np.zeros(length, np.int64) for length in lengths])
     shape = Shape.of(stream)
     assert shape.sequences > len(lengths) and shape.longest >= max(lengths)
     assert shape.tokens <= 1.125 * (sum(lengths) + shape.sequences - len(lengths)) + 1

@@ -19,7 +19,6 @@ from attune import answers, machine, predictor, rounding, rundir
 from attune.errors import MachineError, Problem
 from attune.models import load
 from attune.models.kernels import integers
-from attune.models.stream import Stream
 
 KEPT = "rounding_int8.json"
 LIKE_BERT = ("bert", "roberta", "albert", "distilbert", "electra")
@@ -85,7 +84,7 @@ def test_answers_in_a_lower_precision_are_near_and_training_is_as_it_was(
     vnni, checkpoints, family, precision, near
 ):
     backbone = load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3)
-    stream = Stream.of([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)])
+    stream = tiny.stream([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)])
 
     def answered():
         backbone.model.eval()

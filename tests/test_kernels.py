@@ -17,7 +17,6 @@ from attune.models.kernels import draws, fused, inference, plain, rowwise, scala
 from attune.models.kernels.draws import Draw
 from attune.models.place import Place
 from attune.models.plans import Sight, plan
-from attune.models.stream import Stream
 
 LENGTHS = [[5, 3, 9, 3, 1, 7], [1], [16, 17, 15, 33], [64, 2], list(range(1, 20))]
 HEADS, DEEP = 3, 8
@@ -118,7 +117,7 @@ def test_products_in_bfloat16_are_near_and_their_gradients_float32(rows):
 def test_a_model_that_learns_in_bfloat16_gets_nearly_the_same_gradients_and_answers_in_float32(
     checkpoints, family
 ):
-    stream = Stream.of([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)])
+    stream = tiny.stream([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)])
     backbone = load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3)
     seen, answered = [], []
     for half in (False, True):
@@ -197,7 +196,7 @@ def test_which_gelu_an_activation_is():
 @pytest.mark.parametrize("family", POST_NORM)
 def test_a_model_learns_the_same_with_and_without_the_kernels(checkpoints, family, monkeypatch):
     sequences = [np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)]
-    stream, seen = Stream.of(sequences), []
+    stream, seen = tiny.stream(sequences), []
     for parts in (fused, None):
         monkeypatch.setattr(block, "compiled", lambda parts=parts: parts)
         backbone = load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3)
@@ -217,7 +216,7 @@ def test_the_kernels_are_what_a_training_step_runs(checkpoints, monkeypatch):
     real = fused.share
     monkeypatch.setattr(fused, "share", lambda kernel, *rest: (called.append(kernel), real(kernel, *rest)))
     backbone = load.backbone(checkpoints("bert"), "classification", ["a", "b"], seed=3)
-    stream = Stream.of([np.arange(5, 12), np.arange(5, 9)])
+    stream = tiny.stream([np.arange(5, 12), np.arange(5, 9)])
     backbone.model.eval()
     backbone.classify(stream)  # with a gradient but without training: attribution asks so, of plain torch
     assert not called
@@ -234,7 +233,7 @@ def test_other_kernels_answer_than_train(checkpoints, monkeypatch):
             module, "share", lambda kernel, *_, real=real: (called.append(kernel), real(kernel, *_))
         )
     backbone = load.backbone(checkpoints("bert"), "classification", ["a", "b"], seed=3)
-    stream = Stream.of([np.arange(5, 12), np.arange(5, 9)])
+    stream = tiny.stream([np.arange(5, 12), np.arange(5, 9)])
     backbone.model.eval()
     with torch.inference_mode():
         backbone.classify(stream)
@@ -252,7 +251,7 @@ def test_a_model_answers_the_same_with_and_without_the_kernels(checkpoints, fami
     backbone = load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3)
     backbone.model.eval()
     before = {name: weight.clone() for name, weight in backbone.model.state_dict().items()}
-    stream = Stream.of([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)])
+    stream = tiny.stream([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)])
     for wanted in (torch.arange(30), torch.tensor([0, 3, 9, 29])):
         seen = []
         for parts in (fused, None):
@@ -293,12 +292,12 @@ def test_other_activations_take_the_path_of_torch(checkpoints, activation, monke
     again = type(backbone)(backbone.model)
     monkeypatch.setattr(block, "compiled", lambda: pytest.fail("the kernels know GELU alone"))
     again.model.train()
-    stream = Stream.of([np.arange(5, 12), np.arange(5, 9)])
+    stream = tiny.stream([np.arange(5, 12), np.arange(5, 9)])
     again.classify(stream).sum().backward()
 
 
 def test_frozen_weights_get_no_gradient_and_the_others_the_same_as_before(checkpoints):
-    stream, seen = Stream.of([np.arange(5, 12), np.arange(5, 9)]), []
+    stream, seen = tiny.stream([np.arange(5, 12), np.arange(5, 9)]), []
     for frozen in (False, True):
         backbone = load.backbone(checkpoints("bert"), "classification", ["a", "b"], seed=3)
         layers = backbone.model.bert.encoder.layer
@@ -476,7 +475,7 @@ def test_what_comes_later_changes_no_bit_of_a_causal_answer():
 def test_families_of_other_sights_run_on_the_kernels_and_learn_the_same_without(
     checkpoints, family, monkeypatch
 ):
-    stream, seen, called = Stream.of([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)]), [], []
+    stream, seen, called = tiny.stream([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)]), [], []
     real = fused.share_by
     monkeypatch.setattr(fused, "share_by", lambda kernel, *rest: (called.append(kernel), real(kernel, *rest)))
     for parts in (fused, None):

@@ -12,7 +12,6 @@ from conftest import SHARED
 
 from attune.errors import RecipeError
 from attune.models import load
-from attune.models.stream import Stream
 from attune.models.tokens import TextEncoder
 
 OTHERS = [family for family in tiny.FAMILIES if family not in ("roberta", "mbart")]
@@ -38,7 +37,7 @@ def _agrees_after_storing(base, folder):
     inputs = transformers.AutoTokenizer.from_pretrained(folder).pad(rows, return_tensors="pt")
     with torch.inference_mode():
         torch.testing.assert_close(
-            model.classify(Stream.of(sequences)), stored(**inputs).logits, atol=1e-5, rtol=1e-5
+            model.classify(tiny.stream(sequences)), stored(**inputs).logits, atol=1e-5, rtol=1e-5
         )
     assert stored.config.id2label == {0: "no", 1: "yes"}
     assert model.model.dtype == torch.float32
@@ -116,7 +115,7 @@ def test_a_text_that_spells_out_the_padding_token_gets_the_logits_of_transformer
     rows = TextEncoder(tokenizer, max_tokens=tiny.LIMIT).encode(texts)
     assert tokenizer.pad_token_id in rows[1][1:-1]
     with torch.inference_mode():
-        flat = model.classify(Stream.of([rows[i] for i in range(3)]))
+        flat = model.classify(tiny.stream([rows[i] for i in range(3)]))
         for row, logits in enumerate(flat):
             alone = model.model(**tokenizer(texts[row], return_tensors="pt")).logits[0]
             torch.testing.assert_close(logits, alone, atol=1e-5, rtol=1e-5)

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from attune.errors import RecipeError, TrainingError
 from attune.models import load, methods
 from attune.models.block import compiled
-from attune.models.stream import Stream
 from attune.recipe import MethodSection
 from attune.training.checkpoint import State, Store
 from attune.training.optim import adamw
@@ -43,7 +42,7 @@ def stream():
     made = [sequence.astype(np.int32) for sequence in SEQUENCES]
     for sequence in made:
         sequence[-1] = tiny.END
-    return Stream.of(made)
+    return tiny.stream(made)
 
 
 def trained(model):

@@ -15,7 +15,6 @@ from attune.data import inputs
 from attune.data.table import Table
 from attune.errors import DataError
 from attune.models import load
-from attune.models.stream import Stream
 from attune.models.tokens import TextEncoder
 from attune.tasks.features import batch_of
 
@@ -118,7 +117,7 @@ def test_words_that_share_a_token_are_answered_as_if_alone(checkpoints):
     for family in ("bert", "modernbert", "llama", "t5"):
         model = load.backbone(checkpoints(family), "tagging", ["O", "B-X"], seed=3)
         model.model.eval()
-        stream = Stream.of(
+        stream = tiny.stream(
             [np.asarray([7, 8, 9, tiny.END], np.int32), np.asarray([9, 8, tiny.END], np.int32)]
         )
         everywhere = torch.arange(7)
@@ -168,7 +167,7 @@ def test_numbers_far_from_zero_keep_their_scale_outside_of_the_head(checkpoints,
     task.learn(table_of(text=list("abc"), label=[offset - 1, offset, offset + 1]))
     model = load.backbone(checkpoints("bert"), "classification", task.labels, seed=1, problem="regression")
     model.model.eval()
-    stream = Stream.of([np.arange(5, 5 + length) for length in (4, 7, 2)])
+    stream = tiny.stream([np.arange(5, 5 + length) for length in (4, 7, 2)])
 
     def answered():
         with torch.inference_mode():

@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from attune.models.stream import Stream
 
 WORDS = """good bad so very not it is was the a kettle broke works and
 but quick slow at all fine , . !""".split()  # noqa: SIM905
@@ -218,6 +221,12 @@ def reviews(path: Path, count: int = 80) -> Path:
         writer.writerow(["id", "review", "sentiment"])
         writer.writerows([f"r{i}", text, label] for i, (text, label) in enumerate(rows(count)))
     return path
+
+
+def stream(sequences: Sequence[np.ndarray], kinds: Sequence[np.ndarray] | None = None) -> Stream:
+    """The stream of these sequences of token ids, in this order."""
+    lengths = np.asarray([len(sequence) for sequence in sequences], np.int64)
+    return Stream.joined(np.concatenate(sequences), None if kinds is None else np.concatenate(kinds), lengths)
 
 
 def exactly(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,6 @@ T tokens, B sequences, W wanted positions, H width of the model, throughout `mod
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -42,13 +41,6 @@ class Stream:
     known: Known | None = None  # what need not be computed again
     host: np.ndarray | None = None  # [T] the tokens on the host, where they were moved to a device
     laid: Laid | None = None  # what a model needs not tell again
-
-    @staticmethod
-    def of(sequences: Sequence[np.ndarray], kinds: Sequence[np.ndarray] | None = None) -> Stream:
-        """The stream of these sequences of token ids, in this order."""
-        lengths = np.asarray([len(sequence) for sequence in sequences], np.int64)
-        joined = None if kinds is None else np.concatenate(kinds)
-        return Stream.joined(np.concatenate(sequences), joined, lengths)
 
     @staticmethod
     def joined(tokens: np.ndarray, kinds: np.ndarray | None, lengths: np.ndarray) -> Stream:
