@@ -19,7 +19,6 @@ from attune.data.roles import Roles
 from attune.data.table import Table
 from attune.errors import DataError, Problem, RecipeError
 from attune.recipe import MethodSection, Recipe
-from attune.tasks import linear
 
 if TYPE_CHECKING:
     from attune.models.backbone import Backbone
@@ -167,12 +166,13 @@ class Prepared:
     @property
     def starts(self) -> bool:
         """Whether a new head may begin at a linear model of what it reads: where enough of it may be read."""
-        knobs, sequences = self.recipe.train, self.features["train"].sequences
+        from attune.tasks.features import teaching
+
+        knobs, many = self.recipe.train, len(self.task.labels)
         if not (knobs.head_start and self.task.starts) or self.own_head:
             return False
         assert isinstance(knobs.epochs, float)
-        chosen = linear.drawn(sequences.lengths, epochs=knobs.epochs, seed=knobs.seed)
-        return linear.enough(len(np.unique(sequences.rows[chosen])), len(self.task.labels))
+        return len(teaching(self.features["train"], many, epochs=knobs.epochs, seed=knobs.seed)) > 0
 
     def with_epochs(self, epochs: float) -> Prepared:
         """The same with another number of epochs."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from attune.models.place import there
 from attune.models.stream import Stream, ranges
 from attune.models.tokens import Sequences
+from attune.tasks import linear
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,13 @@ def one_each(sequences: Sequences, targets: np.ndarray, weights: np.ndarray, pri
     return Features(
         sequences, np.zeros(size, np.int64), np.arange(size + 1), targets, weights.astype(np.float64), private
     )
+
+
+def teaching(features: Features, labels: int, *, epochs: float, seed: int) -> np.ndarray:
+    """The features that teach a new head of so many labels where to begin; none where too few may be read."""
+    sequences = features.sequences
+    chosen = linear.drawn(sequences.lengths, epochs=epochs, seed=seed)
+    return chosen if linear.enough(len(np.unique(sequences.rows[chosen])), labels) else chosen[:0]
 
 
 def batch_of(features: Features, chosen: np.ndarray) -> Batch:

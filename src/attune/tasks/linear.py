@@ -152,9 +152,8 @@ def _minimised(
         slope, moved = slope * share[:, None], (shift[:, 0] - usual) * bias
         penalty = (weight**2).sum() / (2 * strength) + STEADY / 2 * (moved**2).sum()
         by_shift = (slope.sum(0) + STEADY * moved) * bias
-        return float(losses @ share + penalty), np.column_stack(
-            [slope.T @ x + weight / strength, by_shift]
-        ).ravel()
+        slopes = np.column_stack([slope.T @ x + weight / strength, by_shift])
+        return float(losses @ share + penalty), slopes.ravel()
 
     knobs = {"jac": True, "method": "L-BFGS-B", "options": {"maxiter": STEPS}}
     made = optimize.minimize(value, begin.ravel(), **knobs).x.reshape(begin.shape)

@@ -19,7 +19,7 @@ from torch import nn
 from attune.models.backbone import Backbone
 from attune.tasks import linear
 from attune.tasks.base import Task
-from attune.tasks.features import Features, batch_of
+from attune.tasks.features import Features, batch_of, teaching
 from attune.tasks.linear import Linear, Rows
 from attune.training import batches
 from attune.training.events import Event, Started, Starting
@@ -43,16 +43,17 @@ class HeadStart:
             seed: of the choice of rows.
 
         Yields:
-            Starting after each batch, and Started at the end; nothing where the task or the head has no start.
+            Starting after each batch, and Started at the end; nothing where the task or the head has no start, or too
+            few rows may be read.
         """
         layer = _answering(self.model, len(self.task.labels))
         if layer is None or not self.task.starts:
             return
-        chosen = linear.drawn(features.sequences.lengths, epochs=epochs, seed=seed)
-        parts, read = (
-            list(batches.micro_batches(features, chosen, tokens=self.model.place.tokens)),
-            list[Rows](),
-        )
+        chosen = teaching(features, len(self.task.labels), epochs=epochs, seed=seed)
+        if len(chosen) == 0:
+            return
+        parts = list(batches.micro_batches(features, chosen, tokens=self.model.place.tokens))
+        read: list[Rows] = []
         self.model.model.eval()
         for number, part in enumerate(parts, start=1):
             read.append(self._read(features, part, layer))
