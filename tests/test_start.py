@@ -294,3 +294,17 @@ def test_what_knows_too_little_leaves_the_head_alone_and_says_so(few, checkpoint
     assert test_loop._same(before, test_loop._bits(run))
     loss = f"the loss of a logistic regression of {told.rows} training rows is only"
     assert began(told.as_dict()).startswith(f"The new head begins at random weights: {loss}")
+
+
+@pytest.mark.parametrize(("said", "flushed"), [("0", True), ("1", False), ("", False)])
+def test_numbers_too_small_are_taken_for_zero_only_where_the_process_is_the_commands(
+    checkpoints, tmp_path, monkeypatch, said, flushed
+):
+    asked = []
+    monkeypatch.setattr(torch, "set_flush_denormal", asked.append)
+    monkeypatch.setenv("ATTUNE_DENORMALS", said)
+    path = str(tiny.reviews(tmp_path / "r.csv"))
+    run.fitting(
+        run.plan(recipe_file.load(path, [], {"model.base": str(checkpoints("bert"))})), Store(tmp_path)
+    )
+    assert asked == ([True] if flushed else [])

@@ -59,10 +59,13 @@ def run(job: Job, precision: str = "float32", *, start: bool = False) -> dict:
 
     With `start` the new head begins as in a run of attune's own.
     """
+    import torch
+
     from attune.models.place import Place
     from attune.training import loop
     from attune.training.start import HeadStart
 
+    torch.set_flush_denormal(True)  # as the command has it
     ready, clock = prepared(job), Clock(job.model)
     learner = learner_of(job, ready, Place.of("cpu", precision))
     train = ready.features["train"]

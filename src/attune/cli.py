@@ -281,9 +281,8 @@ def _spoken(quiet: bool, as_json: bool) -> Iterator[Screen]:
     except KeyboardInterrupt as error:
         raise typer.Exit(INTERRUPTED) from error
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # the reader has gone; say nothing more
+        # the reader has gone; say nothing more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> NoReturn:
@@ -292,6 +291,7 @@ def main() -> NoReturn:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # not as torch counts, nor by a trial: it decides the last bits of sums (decision 008)
     os.environ.setdefault("OMP_NUM_THREADS", str(machine.cores()))
+    os.environ.setdefault("ATTUNE_DENORMALS", "0")  # the process is ours, see run.fitting
     app()
     raise AssertionError("typer always exits")
 

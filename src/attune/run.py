@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -78,6 +79,10 @@ def fitting(ready: Prepared, store: Any) -> Fit:
     from attune.training.start import HeadStart
     from attune.training.update import Learner
 
+    if os.environ.get("ATTUNE_DENORMALS") == "0":
+        # Products of numbers below 1e-38 take some processors a hundred times as long, and nothing that is learned
+        # hangs on them. It holds for the threads that torch makes from now on, so it comes before all products.
+        torch.set_flush_denormal(True)
     recipe, task, features = ready.recipe, ready.task, ready.features
     knobs = recipe.train
     model = load.backbone(recipe.model.base, task.head, task.labels, seed=knobs.seed, problem=task.problem)
