@@ -70,7 +70,7 @@ def began(event: Mapping[str, Any]) -> str:
     """Where a new head begins and why, of the event `started`."""
     rows = counted(event.get("rows") or 0, "training row")
     if not finite(event.get("knows")):
-        return f"The new head begins at random weights: {rows} were too few to learn a start from."
+        return f"The new head begins at random weights: no start could be learned from {rows}."
     less = f"{percent(event['knows'])} below that of guessing on those of them that were held out"
     if event.get("regression"):
         return f"The new head begins at a logistic regression of {rows}, whose loss is {less}."
