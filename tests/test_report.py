@@ -463,7 +463,7 @@ def test_labels_that_are_never_answered_stand_above_all_scores(tmp_path: Path) -
     folder = make_run(tmp_path / "run", labels=["ham", "spam", "odd"])
     details = json.loads((folder / "details.json").read_text())
     for matrix, told in (
-        ([[9, 0, 0], [3, 0, 0], [1, 0, 0]], "It gives every test row the same label, “ham”"),
+        ([[9, 0, 0], [3, 0, 0], [1, 0, 0]], "Every test row gets the same label, “ham”"),
         ([[9, 0, 1], [3, 0, 0], [1, 0, 0]], "It never answers “spam”, though test rows have it"),
         ([[9, 0, 1], [0, 0, 0], [1, 0, 0]], ""),
     ):

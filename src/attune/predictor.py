@@ -128,10 +128,8 @@ def open_run(name: str, *, precision: str = "float32", device: str = "auto") -> 
     run = rundir.find(name)
     held = run.read("run.json")
     if held["status"] != "finished" or not run.model.is_dir():
-        working = machine.at_work(held)
-        fix = (
-            "It is still training; wait for it" if working else f"Let it finish: {command(f'resume {name}')}"
-        )
+        resume = f"Let it finish: {command(f'resume {name}')}"
+        fix = "It is still training; wait for it" if machine.at_work(held) else resume
         raise RecipeError(Problem(name, "the run has no finished model yet", fix=fix))
     recipe = recipe_file.load(str(run.path / "recipe.yaml"))
     task = tasks.build(recipe.task.name, recipe.task.options)

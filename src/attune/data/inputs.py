@@ -52,9 +52,8 @@ def of_program(
         if not isinstance(cells.get("text"), str) or not isinstance(cells.get("pair", ""), str)
     ]
     if bad:
-        raise DataError(
-            Problem(f"input {bad[0]}", "holds no text", shown(inputs[bad[0]]), _wanted(task, names or {}))
-        )
+        where, found = f"input {bad[0]}", shown(inputs[bad[0]])
+        raise DataError(Problem(where, "holds no text", found, _wanted(task, names or {})))
     for row, cells in enumerate(made):
         if torn := [cell for cell in cells.values() if isinstance(cell, str) and not _encodable(cell)]:
             what, fix = "holds bytes that are no UTF-8, or half of a surrogate pair", "Write it as UTF-8"

@@ -109,10 +109,9 @@ def _few_rows(folder: Folder) -> str:
     if not few:
         return ""
     names = f" ({wording.listed([f'“{name}”' for name in few])})" if len(few) <= 4 else ""
-    noun = kind.label if len(classes) == 1 else f"{kind.label}s"
-    have = f"{noun} has" if len(few) == 1 else f"{noun} have"
+    noun, have = wording.counted(len(classes), kind.label), "has" if len(few) == 1 else "have"
     return (
-        f"{len(few)} of {len(classes)} {have} fewer than {FEW_ROWS} test {wording.plural(kind.unit)}{names}: "
+        f"{len(few)} of {noun} {have} fewer than {FEW_ROWS} test {wording.plural(kind.unit)}{names}: "
         "read their own numbers as rough guesses."
     )
 

@@ -109,10 +109,8 @@ def _sentences(folder: Folder, metric: str, split: str) -> list[str]:
 def _unsaid(folder: Folder) -> list[str]:
     """That some labels, which test rows have, are never answered: a score alone hides it."""
     test = folder.details.get("test") or {}
-    matrix, labels = (
-        test.get("confusion") or [],
-        [str(each.get("label")) for each in test.get("per_class") or []],
-    )
+    matrix = test.get("confusion") or []
+    labels = [str(each.get("label")) for each in test.get("per_class") or []]
     if not matrix or len(labels) != len(matrix):
         return []
     answered = [label for label, column in zip(labels, zip(*matrix, strict=True), strict=True) if sum(column)]
@@ -121,7 +119,7 @@ def _unsaid(folder: Folder) -> list[str]:
         return []
     if len(answered) == 1:
         return [
-            f"It gives every test row the same label, “{answered[0]}”: it has not learned to tell them apart."
+            f"Every test row gets the same label, “{answered[0]}”: it has not learned to tell them apart."
         ]
     shown = wording.listed([f"“{label}”" for label in unsaid[:6]])
     more = f" and {len(unsaid) - 6} more" if len(unsaid) > 6 else ""

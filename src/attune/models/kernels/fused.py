@@ -77,31 +77,32 @@ class Inputs(Function):
     """Queries, keys and values in float32: three linear layers, whose gradients by what they read become one sum."""
 
     @staticmethod
-    def forward(ctx: Context, asked: Tensor, states: Tensor | None, of_q: Tensor, to_q: Tensor, of_k: Tensor,
-                to_k: Tensor, of_v: Tensor, to_v: Tensor) -> tuple[Tensor, ...]:  # fmt: skip
+    def forward(ctx: Context, asked: Tensor, states: Tensor | None, weight_q: Tensor, bias_q: Tensor,
+                weight_k: Tensor, bias_k: Tensor, weight_v: Tensor,
+                bias_v: Tensor) -> tuple[Tensor, ...]:  # fmt: skip
         """[Q, H], [T, H] and weights [out, H] with biases [out], to [Q, out] and twice [T, out].
 
         Without `states` keys and values are of those that ask.
         """
         seen = asked if states is None else states
         trained = any(ctx.needs_input_grad[place] for place in (2, 4, 6))
-        ctx.save_for_backward(*((asked, states) if trained else (None, None)), of_q, of_k, of_v)
+        ctx.save_for_backward(*((asked, states) if trained else (None, None)), weight_q, weight_k, weight_v)
         ctx.alone = states is None
-        read = ((asked, of_q, to_q), (seen, of_k, to_k), (seen, of_v, to_v))
+        read = ((asked, weight_q, bias_q), (seen, weight_k, bias_k), (seen, weight_v, bias_v))
         return tuple(torch.addmm(bias, x, weight.t()) for x, weight, bias in read)
 
     @staticmethod
     def backward(ctx: Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """In the order of the inputs."""
-        asked, states, of_q, of_k, of_v = ctx.saved_tensors
+        asked, states, weight_q, weight_k, weight_v = ctx.saved_tensors
         g_q, g_k, g_v = (g.contiguous() for g in gradients)
         wants, seen = ctx.needs_input_grad, asked if ctx.alone else states
-        by_asked = g_q @ of_q if wants[0] else None
-        by_states = g_k @ of_k if wants[1] else None
+        by_asked = g_q @ weight_q if wants[0] else None
+        by_states = g_k @ weight_k if wants[1] else None
         if by_asked is not None and ctx.alone:
-            by_asked.addmm_(g_k, of_k).addmm_(g_v, of_v)
+            by_asked.addmm_(g_k, weight_k).addmm_(g_v, weight_v)
         elif by_states is not None:
-            by_states.addmm_(g_v, of_v)
+            by_states.addmm_(g_v, weight_v)
         found: list[Tensor | None] = [by_asked, by_states]
         for place, g, x in ((2, g_q, asked), (4, g_k, seen), (6, g_v, seen)):
             found += [g.t() @ x if wants[place] else None, g.sum(0) if wants[place + 1] else None]
