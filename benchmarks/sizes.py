@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SIZES = ("bert-base", "xlm-roberta-base", "albert-base", "gpt2-small", "t5-small")
+SIZES = ("bert-base", "xlm-roberta-base", "albert-base", "gpt2-small", "t5-small", "deberta-v3-small")
 
 
 def written(name: str, folder: Path) -> str:
@@ -51,6 +51,13 @@ def _config(name: str, tokenizer):
     if name == "gpt2-small":
         config = t.GPT2Config(vocab_size=words, n_layer=6, n_embd=384, n_head=6, bos_token_id=1, **special)
         return "GPT2ForSequenceClassification", config
+    if name == "deberta-v3-small":
+        distances = {"relative_attention": True, "position_buckets": 256, "pos_att_type": ["p2c", "c2p"]}
+        rest = {"share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False}
+        sizes = {"vocab_size": 128_100, "num_hidden_layers": 6, "type_vocab_size": 0}
+        return "DebertaV2ForSequenceClassification", t.DebertaV2Config(
+            **sizes, **distances, **rest, **special
+        )
     assert name == "t5-small", name
     return "T5ForSequenceClassification", t.T5Config(
         vocab_size=words, num_layers=6, decoder_start_token_id=tokenizer.pad_token_id, **special

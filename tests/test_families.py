@@ -296,3 +296,26 @@ def test_a_family_without_the_head_is_refused_with_those_that_have_it(checkpoint
 
 def test_transformers_knows_the_heads_by_the_same_names():
     assert all(hasattr(transformers, name) for name, _ in load.HEADS.values())
+
+
+def test_a_deberta_multiplies_the_rows_of_its_distance_table_that_a_text_can_reach(checkpoints):
+    flat = load.backbone(checkpoints("deberta-v2"), "classification", LABELS["classification"], seed=3)
+    layer = flat.base.encoder.layer[0].attention.self
+    rows = []
+    layer.key_proj.register_forward_pre_hook(lambda _, given: rows.append(given[0].shape[-2]))
+    for length, reached in ((1, 2), (2, 4), (3, 6), (tiny.LIMIT, 2 * layer.position_buckets)):
+        rows.clear()
+        flat.classify(tiny.stream(sequences_of([length])))
+        assert rows == [length, reached], length  # the text's tokens, then the table's rows
+
+
+def test_a_deberta_is_as_it_was_after_it_has_answered_and_after_it_could_not(checkpoints, monkeypatch):
+    flat = load.backbone(checkpoints("deberta-v2"), "classification", LABELS["classification"], seed=3)
+    encoder = flat.base.encoder
+    layer = encoder.layer[1].attention.self
+    flat.classify(tiny.stream(sequences_of([3])))
+    monkeypatch.setattr(encoder.layer[1], "forward", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        flat.classify(tiny.stream(sequences_of([3])))
+    assert layer.pos_ebd_size == layer.position_buckets
+    assert len(encoder.get_rel_embedding()) == 2 * layer.position_buckets

@@ -419,17 +419,17 @@ def test_a_plan_of_another_stream_is_refused_before_compiled_code_reads_beyond_t
 def test_spans_are_the_sequences_a_plan_asks_about():
     lengths = [5, 3, 9, 3, 1, 7]
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    whole, seen = fused.spans(plan(lengths), 28)
+    whole, seen = plan(lengths).spans
     assert sorted(map(tuple, whole)) == [(s, n, s, n) for s, n in zip(starts, lengths, strict=True)]
     assert seen.tolist() == np.repeat(lengths, lengths).tolist()
     wanted = np.array([1, 2, 10, 20])
-    asked, seen = fused.spans(plan(lengths, wanted), 4)
+    asked, seen = plan(lengths, wanted).spans
     assert sorted(map(tuple, asked)) == [(0, 2, 0, 5), (2, 1, 8, 9), (3, 1, 20, 1)]
     assert seen.tolist() == [5, 5, 9, 1]
-    whole, seen = fused.spans(plan(lengths, sight=Sight(causal=True)), 28)
+    whole, seen = plan(lengths, sight=Sight(causal=True)).spans
     assert sorted(map(tuple, whole)) == [(s, n, s, n) for s, n in zip(starts, lengths, strict=True)]
     assert seen.tolist() == [place + 1 for n in lengths for place in range(n)]
-    asked, seen = fused.spans(plan(lengths, wanted, sight=Sight(causal=True)), 4)
+    asked, seen = plan(lengths, wanted, sight=Sight(causal=True)).spans
     assert sorted(map(tuple, asked)) == [(0, 2, 0, 3), (2, 1, 8, 3), (3, 1, 20, 1)]
     assert seen.tolist() == [2, 3, 3, 1]
 

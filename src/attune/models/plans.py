@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -48,6 +49,21 @@ class Group:
     )
     bias: Tensor | None = None  # [1 or n, heads, q, k], added to the scores
 
+    def spans(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As a plan's, [n, 4] of these sequences; their queries, and how many keys each of these sees."""
+        queries, keys = self.queries.numpy().reshape(self.n, -1), self.keys.numpy().reshape(self.n, -1)
+        real = np.full(queries.shape, self.real is None)
+        if self.real is not None:
+            real.flat[self.real.numpy()] = True
+        sight = np.full(1, keys.shape[1])
+        if self.mask is not None:  # [n or 1, 1, q or 1, k]
+            sight = self.mask.numpy()[:, 0].sum(-1)
+        elif self.causal:
+            sight = np.arange(1, keys.shape[1] + 1)
+        each = np.where(real, np.broadcast_to(sight, queries.shape), 0)
+        ends = np.stack([queries[:, 0], real.sum(1), keys[:, 0], each.max(1)], axis=1)
+        return ends, queries[real], each[real]
+
 
 @dataclass(frozen=True)
 class Ragged:
@@ -70,6 +86,18 @@ class Plan:
     order: Tensor | None  # [Q] the place of each query among the groups' results; None when they are in order
     prefix: bool = True  # every query sees the first keys of its sequence, be it all, and nothing is added
     ragged: Ragged | None = None
+
+    @cached_property
+    def spans(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each sequence that asks, [S, 4]: first query, queries, first key, keys seen; [Q]: keys each query sees.
+
+        int64. They are kept, for all layers ask for them.
+        """
+        found = [group.spans() for group in self.groups]
+        if not found:
+            return np.zeros((0, 4), np.int64), np.zeros(0, np.int64)
+        ends, queries, sights = map(np.concatenate, zip(*found, strict=True))
+        return ends, sights[np.argsort(queries)]
 
 
 @dataclass(frozen=True)

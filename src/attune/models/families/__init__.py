@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from attune.models.backbone import Backbone
+from attune.models.families.deberta import DebertaV2
 from attune.models.families.decoders import Gpt2, Llama, Mistral
 from attune.models.families.encoder_decoders import Bart, MBart
 from attune.models.families.encoders import Albert, Bert, DistilBert, Electra, Roberta
@@ -30,7 +31,7 @@ FAMILIES: dict[str, type[Backbone]] = {
     "mt5": T5,
     "umt5": T5,
     "deberta": Padded,
-    "deberta-v2": Padded,  # and v3
+    "deberta-v2": DebertaV2,  # and v3
     "mpnet": MpNet,
 }
 

@@ -35,6 +35,10 @@ class Part:
 class Padded(Backbone):
     """DeBERTa, and whatever else has the usual forward of transformers."""
 
+    def run(self, module: nn.Module, inputs: dict[str, Tensor]) -> Any:
+        """What transformers' forward of the model, or of the model without its head, gives for a padded batch."""
+        return module(**inputs)
+
     def tower(self) -> list[Any]:
         """The longest list of equal modules: every family keeps its layers in one; none where there is none."""
         stacks = [list(part) for part in self.base.modules() if isinstance(part, nn.ModuleList)]
@@ -43,25 +47,25 @@ class Padded(Backbone):
 
     def hidden(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
         """The last hidden states [W, H]: all are computed, the wanted ones are kept."""
-        states = self._tokens(stream, vectors, lambda inputs: self.base(**inputs).last_hidden_state)
+        states = self._tokens(stream, vectors, lambda inputs: self.run(self.base, inputs).last_hidden_state)
         return states.index_select(0, there(wanted, states.device))
 
     def classify(self, stream: Stream, vectors: Tensor | None = None) -> Tensor:
         """The model's own logits [B, C]."""
         parts = self._parts(stream, vectors)
-        logits = torch.cat([self.model(**part.inputs).logits for part in parts])
+        logits = torch.cat([self.run(self.model, part.inputs).logits for part in parts])
         return _in_order(logits, [part.members for part in parts])
 
     def tag(self, stream: Stream, wanted: Tensor) -> Tensor:
         """The model's own logits [W, C] at the wanted positions."""
-        logits = self._tokens(stream, None, lambda inputs: self.model(**inputs).logits)
+        logits = self._tokens(stream, None, lambda inputs: self.run(self.model, inputs).logits)
         return logits.index_select(0, there(wanted, logits.device))
 
     def span(self, stream: Stream) -> Tensor:
         """The model's own start and end logits [T, 2]."""
 
         def both(inputs: dict[str, Tensor]) -> Tensor:
-            answer = self.model(**inputs)
+            answer = self.run(self.model, inputs)
             return torch.stack([answer.start_logits, answer.end_logits], dim=-1)
 
         return self._tokens(stream, None, both)

@@ -232,11 +232,10 @@ class Attention(Function):
     def forward(ctx: Context, q: Tensor, k: Tensor, v: Tensor, plan: Plan, heads: int, scaling: float,
                 draw: Draw) -> Tensor:  # fmt: skip
         """q [Q, H], k and v [T, H] to [Q, H]."""
-        ends, seen = spans(plan, len(q))
+        ends, seen = plan.spans
         last = (ends[:, [0, 2]] + ends[:, [1, 3]]).max(0, initial=0)
-        assert (last <= (len(q), len(k))).all(), (
-            "the plan is of another stream"
-        )  # compiled code checks no index
+        fits = len(seen) == len(q) and (last <= (len(q), len(k))).all()
+        assert fits, "the plan is of another stream"  # compiled code checks no index
         out, level = torch.empty_like(q), q.new_empty(len(q), heads)
         given = (*_arrays(q, k, v), ends, seen, heads, np.float32(scaling), *_draw(draw))
         share_by(pieces.attend, _costs(ends, heads), _elements(ends, heads), *given, *_arrays(out, level))
@@ -258,32 +257,6 @@ class Attention(Function):
         made = _arrays(level, g.contiguous(), to_q, to_k, to_v)
         share_by(pieces.attend_backward, _costs(ends, heads), _elements(ends, heads), *given, *made)
         return to_q, to_k, to_v, None, None, None, None
-
-
-def spans(plan: Plan, asked: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the sequences lie that are asked about, and what each of the Q = `asked` queries sees; int64.
-
-    Returns:
-        [S, 4] first query, queries, first key and keys that are seen; [Q] how many of the first keys each query sees.
-    """
-    found, seen = [np.zeros((0, 4), np.int64)], np.zeros(asked, np.int64)
-    for group in plan.groups:
-        queries, keys = group.queries.numpy().reshape(group.n, -1), group.keys.numpy().reshape(group.n, -1)
-        real = np.ones(queries.size, bool)
-        if group.real is not None:
-            real[:] = False
-            real[group.real.numpy()] = True
-        sight = np.full(1, keys.shape[1])
-        if group.mask is not None:  # [n or 1, 1, q or 1, k]
-            sight = group.mask.numpy()[:, 0].sum(-1)
-        elif group.causal:
-            sight = np.arange(1, keys.shape[1] + 1)
-        each = np.where(real, np.broadcast_to(sight, queries.shape).ravel(), 0)
-        assert queries.max() < asked, "the plan is of another stream"
-        seen[queries.ravel()[real]] = each[real]
-        each, real = each.reshape(queries.shape), real.reshape(queries.shape)
-        found.append(np.stack([queries[:, 0], real.sum(1), keys[:, 0], each.max(1)], axis=1))
-    return np.concatenate(found), seen
 
 
 def _costs(ends: np.ndarray, heads: int) -> np.ndarray:

@@ -1,0 +1,56 @@
+"""DeBERTa-v2 and v3: transformers computes them, with the rows of the distance table that a text can reach.
+
+Each layer multiplies the table by two of its matrices, and every query and key by the result. The table has 512 rows
+in the published models; in texts of L tokens 2 L - 1 distances occur (fewer where distances share rows).
+DeBERTa of the first version cuts its table itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
+
+from attune.models.families.padded import Padded
+
+
+class DebertaV2(Padded):
+    """DeBERTa-v2, v3 and mDeBERTa."""
+
+    def run(self, module: nn.Module, inputs: dict[str, Tensor]) -> Any:
+        """What transformers' forward gives; of the table it sees the rows that these lengths reach."""
+        with _reached(self.base.encoder, inputs["attention_mask"].shape[1]):
+            return super().run(module, inputs)
+
+
+@contextmanager
+def _reached(encoder: Any, length: int) -> Iterator[None]:
+    """Within it the encoder's table is its middle, around distance 0; answers and gradients stay the same."""
+    if not encoder.relative_attention:
+        yield
+        return
+    layers = [layer.attention.self for layer in encoder.layer]
+    whole = layers[0].pos_ebd_size  # rows for one direction
+    reach = min(whole, _furthest(length, encoder.position_buckets, encoder.max_relative_positions) + 1)
+    table = encoder.get_rel_embedding
+    encoder.get_rel_embedding = lambda: table()[whole - reach : whole + reach]
+    for layer in layers:
+        layer.pos_ebd_size = reach
+    try:
+        yield
+    finally:
+        del encoder.get_rel_embedding
+        for layer in layers:
+            layer.pos_ebd_size = whole
+
+
+def _furthest(length: int, buckets: int, most: int) -> int:
+    """The number of the largest distance in a text of so many tokens; far distances share one."""
+    distance = torch.tensor([length - 1])
+    if buckets <= 0:
+        return length - 1
+    return int(make_log_bucket_position(distance, buckets, most).long())
