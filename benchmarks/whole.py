@@ -120,9 +120,11 @@ def main() -> None:
                 text = output_of([*words, *more, "--out", str(result)], given.out / f"{name}.log")
         except subprocess.CalledProcessError:
             failed.append(name)
+            text = f"**failed**; see {name}.log"
             print(f"{name} failed; see {given.out / name}.log", flush=True)
-            continue
-        found[name] = json.loads(result.read_text(encoding="utf-8"))
+        else:
+            found[name] = json.loads(result.read_text(encoding="utf-8"))
+            text += f"\n\n![{name}]({name}.png)" if result.with_suffix(".png").exists() else ""
         told.append(f"# {name}\n\n{text}")
         page = "\n\n".join([bars.table(found), *told])
         start = f"{machine.cpu()}, attune {machine.version()}"

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from attune import cli, forecast, recipe_file, run
 from attune.errors import RecipeError
 from attune.models import methods
+from attune.training.checkpoint import Store
 
 
 @pytest.fixture
@@ -40,6 +41,18 @@ def test_a_forecast_counts_what_the_run_then_does(ready, tmp_path):
     training = told.start_seconds + told.step_seconds + told.evaluation_seconds
     assert told.total_seconds == pytest.approx(training + told.measuring_seconds)
     assert 100 < told.peak_memory_mib < told.free_memory_mib
+
+
+@pytest.mark.parametrize("method", ["head", "last"])
+def test_the_memory_of_what_frozen_layers_give_is_foreseen(tmp_path, knobs, method):
+    words = [*knobs, f"method.name={method}"]
+    ready = run.plan(recipe_file.load(str(tiny.reviews(tmp_path / "r.csv")), words, {}))
+    trial = run.fitting(ready, Store(tmp_path / "store"))
+    _, foreseen = forecast._keeping(trial)
+    for features in (trial.train, trial.valid):
+        list(trial.kept.fill((features, np.arange(len(features)))))
+    held = sum(trial.kept.needed(features) for features in (trial.train, trial.valid))
+    assert foreseen * 2**20 == pytest.approx(held, rel=0.2)
 
 
 def test_planning_leaves_no_file_and_does_not_change_the_run(tmp_path, knobs, monkeypatch):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from attune import machine
 from attune.models import growing, tokens
 from attune.models.growing import Growing
 from attune.models.tokens import Encoded, collected
 
 
 @pytest.mark.parametrize("limit", [1 << 20, 100, 1])
-@pytest.mark.parametrize("joined", [1, 2, 4096])
-def test_rows_come_back_in_the_order_in_which_they_were_put_down(tmp_path, monkeypatch, limit, joined):
-    monkeypatch.setattr(growing, "JOINED", joined)
+def test_rows_come_back_in_the_order_in_which_they_were_put_down(tmp_path, limit):
     rows, given = Growing(tmp_path, (3,), memory=limit), np.arange(60, dtype=np.float32).reshape(20, 3)
     for part in np.split(given, [1, 1, 7, 19]):
         rows.add(part)
@@ -22,6 +24,33 @@ def test_rows_come_back_in_the_order_in_which_they_were_put_down(tmp_path, monke
     np.testing.assert_array_equal(whole, given)
     assert isinstance(whole, np.memmap) == (limit < 1000)
     assert not list(tmp_path.iterdir())
+
+
+def test_without_memory_the_rows_lie_in_a_file(tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise MemoryError
+
+    rows = Growing(tmp_path, (3,))
+    monkeypatch.setattr(
+        growing.np, "empty", lambda shape, dtype: np.zeros(shape, dtype) if 0 in shape else refused()
+    )
+    for part in (np.ones((2, 3)), np.zeros((0, 3)), np.full((1, 3), 2.0)):
+        rows.add(part)
+    assert rows.whole().tolist() == [[1, 1, 1], [1, 1, 1], [2, 2, 2]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from Linux")
+def test_what_is_held_is_never_there_twice(tmp_path):
+    def peak() -> int:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
+
+    machine.forget_peak()
+    before, rows = peak(), Growing(tmp_path, (256,))
+    for _ in range(200):
+        rows.add(np.ones((1024, 256), np.float32))
+    assert rows.whole().nbytes == 200 << 20
+    assert peak() - before < 240
 
 
 def test_nothing_put_down_is_an_empty_array(tmp_path):

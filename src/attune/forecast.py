@@ -79,13 +79,13 @@ def forecast(ready: Prepared) -> Forecast:
     try:
         # the task may learn something itself, which the real run must find untouched
         trial = run.fitting(replace(ready, task=copy.deepcopy(ready.task)), Store(folder))
-        kept = _keeping(trial)
+        kept, cached = _keeping(trial)
         tokens, seconds, joules = _steps(trial)
         epochs = float(ready.recipe.train.epochs)
         sequences = ready.features["train"].sequences
         evaluations = _evaluations(trial, epochs)
         predicting, keeping = _predicting(trial, trial.valid), _saving(trial)
-        peak = trial.learner.model.place.peak_memory_mib()
+        peak = trial.learner.model.place.peak_memory_mib() + cached
         testing, starting = _predicting(trial, ready.features["test"]), _starting(trial)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -150,10 +150,10 @@ def _tried(trial: Fit) -> list[np.ndarray]:
     return [parts[order[place]] for place in places]
 
 
-def _keeping(trial: Fit) -> float:
-    """Seconds to compute what leaves the frozen layers for all rows, from those that are tried; 0 without them."""
+def _keeping(trial: Fit) -> tuple[float, float]:
+    """From the rows that are tried: seconds to compute what leaves the frozen layers for all of them, MiB to hold it."""
     if trial.kept is None:
-        return 0.0
+        return 0.0, 0.0
     tokens = trial.learner.model.place.tokens
     train, valid = (
         np.unique(np.concatenate(parts)) for parts in (_tried(trial), _parts(trial.valid, tokens))
@@ -161,9 +161,11 @@ def _keeping(trial: Fit) -> float:
     list(trial.kept.fill((trial.valid, valid)))  # not counted: kernels are compiled now
     began = time.perf_counter()
     list(trial.kept.fill((trial.train, train)))
-    lengths = trial.train.sequences.lengths
-    rate = int(lengths[train].sum()) / (time.perf_counter() - began)
-    return float(lengths.sum() + trial.valid.sequences.lengths.sum()) / rate
+    spent = time.perf_counter() - began
+    rate = int(trial.train.sequences.lengths[train].sum()) / spent
+    splits = trial.train, trial.valid
+    cached = sum(trial.kept.needed(features) for features in splits) / 2**20
+    return sum(int(features.sequences.lengths.sum()) for features in splits) / rate, cached
 
 
 def _starting(trial: Fit) -> float:

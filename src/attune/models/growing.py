@@ -14,12 +14,14 @@ from numpy.typing import DTypeLike
 
 from attune import files
 
-MEMORY = 1 << 30  # bytes that are held in memory; what is more lies in a file
-JOINED = 4096  # small parts that become one: an array of its own costs more than the tokens of a text
+MEMORY = 1 << 30  # bytes that are held in memory, where nothing else is said; what is more lies in a file
 
 
 class Growing:
     """An array [N, *shape] whose N is not known before its end.
+
+    All the memory that it may hold is asked for at once. The system gives it page by page as it is written, so few
+    rows take little, and nothing is ever copied into something larger.
 
     Args:
         folder: where its file lies, if there is one.
@@ -34,43 +36,48 @@ class Growing:
         self.folder, self.shape, self.dtype = folder, shape, np.dtype(dtype)
         self.memory = memory
         self.rows = 0
-        self._parts: list[np.ndarray] = []
-        self._small: list[np.ndarray] = []  # parts of late, which are joined when there are many
-        self._held = 0  # bytes of both
+        self._held = self._room(0)
+        self._used = 0  # rows of what is held
         self._file: IO[bytes] | None = None
 
     def add(self, rows: np.ndarray) -> None:
         """Puts down rows [n, *shape]."""
         part = np.ascontiguousarray(rows, self.dtype)
-        self._small.append(part)
-        self._held += part.nbytes
+        if self.rows == 0:
+            self._held = self._room(self.memory)
         self.rows += len(part)
-        if len(self._small) == JOINED:
-            self._join()
-        if self._held > (self.memory if self._file is None else self.memory // 16):
+        if self._used + len(part) > len(self._held):
             self._spill()
+        if len(part) > len(self._held):
+            self._write(part)
+            return
+        self._held[self._used : self._used + len(part)] = part
+        self._used += len(part)
 
-    def _join(self) -> None:
-        if self._small:
-            self._parts.append(np.concatenate(self._small))
-        self._small = []
+    def _room(self, size: int) -> np.ndarray:
+        """Room for as many rows as there are in so many bytes; for none where the system has not got them."""
+        row = int(np.prod(self.shape)) * self.dtype.itemsize
+        try:
+            return np.empty((size // row, *self.shape), self.dtype)
+        except MemoryError:
+            return np.empty((0, *self.shape), self.dtype)
 
     def _spill(self) -> None:
-        self._join()
+        self._write(self._held[: self._used])
+        self._held, self._used = self._room(self.memory // 16), 0
+
+    def _write(self, part: np.ndarray) -> None:
         with files.disk_errors(self.folder):
             if self._file is None:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - lives as long as the rows
-            for part in self._parts:
-                self._file.write(part.data)
-            self._file.flush()
-        self._parts, self._held = [], 0
+            self._file.write(part.data)
 
     def whole(self) -> np.ndarray:
         """All rows [N, *shape]; no more can be put down."""
         if self._file is None:
-            self._join()
-            return np.concatenate([np.zeros((0, *self.shape), self.dtype), *self._parts])
+            return self._held[: self._used]
         self._spill()
-        with self._file:  # the map holds on to what is in it
+        with self._file, files.disk_errors(self.folder):  # the map holds on to what is in it
+            self._file.flush()
             return np.memmap(self._file, self.dtype, "r").reshape(-1, *self.shape)

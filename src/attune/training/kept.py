@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from attune.models.backbone import Backbone, Layered, everywhere
-from attune.models.growing import Growing
+from attune.models.growing import MEMORY, Growing
 from attune.models.stream import Known, ranges
 from attune.tasks.base import Task
 from attune.tasks.features import Batch, Features, batch_of
@@ -85,6 +85,12 @@ class Kept:
             bounds = np.append(stream.starts, len(stream.tokens))
             each = np.diff(np.searchsorted(known.wanted.numpy(), bounds))
         return known.states.float().cpu().numpy(), each
+
+    def needed(self, features: Features) -> float:
+        """Bytes of memory that all of these features take, told from those that are kept."""
+        held = self._held[id(features)]
+        tokens = features.sequences.lengths
+        return min(held.rows.nbytes / int(tokens[held.sizes > 0].sum()) * int(tokens.sum()), MEMORY)
 
     def forget(self) -> None:
         """Gives memory and disk back; batches come without what was kept then."""
