@@ -2,7 +2,7 @@
 
 Time is in seconds, memory in MiB. The steps that are tried are the run's own: its rows, its model, its optimizer.
 The smallest comes first and is not counted (kernels are compiled and caches filled then), three of usual size are
-timed, and the largest shows how high memory rises.
+timed, again and again where they are short, and the largest shows how high memory rises.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 USUAL = (1 / 4, 1 / 2, 3 / 4)  # the timed steps, as quantiles of the steps' tokens
 SPREAD = (1 / 6, 1 / 2, 5 / 6)  # the same of the parts of an evaluation, longest texts first
+TIMED, ROUNDS = (
+    3.0,
+    5,
+)  # seconds that the usual steps take at least, and how often they are repeated for it at most
 LEAST_EPOCHS = 0.1  # fewer teach nothing that is worth a plan
 
 
@@ -123,7 +127,7 @@ def by_method(ready: Prepared) -> dict[str, Tried]:
 
 
 def _steps(trial: Fit) -> tuple[int, float, float | None]:
-    """Tokens, seconds and joules of three usual steps, after the smallest and before the largest one."""
+    """Tokens, seconds and joules of the usual steps, after the smallest and before the largest one."""
     from attune.training import loop
 
     parts = trial.steps(0)
@@ -132,13 +136,15 @@ def _steps(trial: Fit) -> tuple[int, float, float | None]:
     place = trial.learner.model.place
     place.wait()
     began, spent = time.perf_counter(), machine.joules()
-    tokens = sum(
-        loop.step_of(trial, part, number, total=len(parts), epoch=0.0).tokens
-        for number, part in enumerate(usual, start=2)
-    )
-    place.wait()
-    seconds, now = time.perf_counter() - began, machine.joules()
-    loop.step_of(trial, largest, len(usual) + 2, total=len(parts), epoch=0.0)
+    number, tokens, seconds = 1, 0, 0.0
+    while number == 1 or (seconds < TIMED and number < ROUNDS * len(usual)):
+        for part in usual:
+            number += 1
+            tokens += loop.step_of(trial, part, number, total=len(parts), epoch=0.0).tokens
+        place.wait()
+        seconds = time.perf_counter() - began
+    now = machine.joules()
+    loop.step_of(trial, largest, number + 1, total=len(parts), epoch=0.0)
     return tokens, seconds, None if spent is None or now is None else now - spent
 
 
@@ -151,7 +157,7 @@ def _tried(trial: Fit) -> list[np.ndarray]:
 
 
 def _keeping(trial: Fit) -> tuple[float, float]:
-    """From the rows that are tried: seconds to compute what leaves the frozen layers for all of them, MiB to hold it."""
+    """Seconds to compute what leaves the frozen layers for all rows, and MiB to hold it; told from the tried ones."""
     if trial.kept is None:
         return 0.0, 0.0
     tokens = trial.learner.model.place.tokens

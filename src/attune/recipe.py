@@ -166,7 +166,8 @@ class TrainSection(Section):
     )
     micro_tokens: Annotated[int, Field(ge=64)] = Field(
         16384,
-        description="tokens in one forward pass; lower it when memory runs out, the result stays the same",
+        description="tokens in one forward pass; lower it when memory runs out: the gradient stays the same, "
+        "the draws of dropout do not",
     )
     lr: Annotated[float, Field(gt=0, le=1)] | Auto = Field(
         "auto",

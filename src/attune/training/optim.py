@@ -207,14 +207,14 @@ def _by_torch(held: list[tuple[Tensor, dict[str, Tensor]]], group: dict[str, Any
     if not held:
         return
     gradients = [parameter.grad.to_dense() for parameter, _ in held if parameter.grad is not None]
-    if scale != 1.0:
-        torch._foreach_mul_(gradients, scale)
+    # torch divides by it within the same pass
+    inverse = None if scale == 1.0 else torch.full((), 1.0 / scale, device=held[0][0].device)
     first, second, steps = ([state[name] for _, state in held] for name in ("exp_avg", "exp_avg_sq", "step"))
     torch._foreach_add_(steps, 1)
     torch._fused_adamw_(
         [parameter for parameter, _ in held], gradients, first, second, [], steps,
         amsgrad=False, lr=group["lr"], beta1=group["betas"][0], beta2=group["betas"][1],
-        weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
+        weight_decay=group["weight_decay"], eps=group["eps"], maximize=False, grad_scale=inverse,
     )  # fmt: skip
 
 
