@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import statistics
 import time
@@ -26,6 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
+from attune import files, machine
 from attune.data.read import read_splits
 from attune.data.roles import infer
 from attune.data.table import Table
@@ -187,7 +187,7 @@ def main() -> None:
     path = Path(given.out)
     path.parent.mkdir(parents=True, exist_ok=True)
     knobs = {**vars(given), "threads": torch.get_num_threads()}
-    path.write_text(json.dumps({"knobs": knobs, **found}, indent=1), encoding="utf-8")
+    files.write_json(path, {"knobs": knobs, "environment": machine.environment(0), **found})
     print(f"first step: {found['first_step_s']:.1f} s")
     for name, ratio in found["slower_without"].items():
         print(f"{name:36} {ratio['clock']:.2f} x by the clock, {ratio['cpu']:.2f} x in processor time")

@@ -28,10 +28,10 @@ LUCK = (
     "872 rows do not tell a point of accuracy from luck; tried: five epochs planned, other rates and batches, "
     "the Trainer's own recipe, a head that begins at a regression (none is better on all seeds)"
 )
-QUIET = "a plan is three steps by the clock, and no better than the moment of the machine in which it is made"
+QUIET = "a plan is a few steps by the clock, and no better than the moment of the machine in which it is made"
 ROWS = (
-    "some 300 bytes a row are held while near-duplicates are looked for, and up to 256 MiB of tokens; tried: rows, "
-    "tokens and kept states in files"
+    "some 300 bytes a row are held while near-duplicates are looked for, and some 150 for good (places, lengths, "
+    "labels); tried: rows, tokens and kept states in files"
 )
 
 

@@ -6,7 +6,8 @@ DATA is a folder with the data sets that `bench.py` and `plans.py` name (`sst2`,
 `squad`, `mrpc`), each as `attune train` reads it; `sst2` is needed, for most parts measure on it. The parts run one
 after the other: the table of trainings beside their peers, methods, time to accuracy, answers, plans, growth, and
 each saving on and off. OUT gets the JSON and the output of each, and `whole.md`: the bars, then every table. It is
-written anew after each part, and a part that fails does not end the others. About two hours on one core; `--seeds 3`
+written anew after each part; a part that fails does not end the others, and what OUT has of others from an earlier
+call stays on the page. About two hours on one core; `--seeds 3`
 takes the table and the time to accuracy three times. For processor seconds that can be compared, give it a core of
 its own: `OMP_NUM_THREADS=1 taskset -c 0`. Needs the extra `bench`.
 """
@@ -76,13 +77,29 @@ def answering(data: Path, scratch: Path) -> list[str]:
     return [str(run), str(scratch / "other.csv"), "--label", "label", "--texts", str(ANSWER), "--rounds", "1"]
 
 
-def output_of(words: list[str], log: Path) -> str:
-    """Runs a script with its output into a file, and gives what it says but for the progress it reports."""
+def run_of(words: list[str], log: Path) -> bool:
+    """Whether a script ran through, with all that it says in a file."""
     with log.open("w", encoding="utf-8") as file:
         command = [sys.executable, str(HERE / words[0]), *words[1:]]
-        subprocess.run(command, check=True, stdout=file, stderr=subprocess.STDOUT)
-    lines = log.read_text(encoding="utf-8").splitlines()
-    return "\n".join(line for line in lines if not line.startswith("{")).strip()
+        done = subprocess.run(command, check=False, stdout=file, stderr=subprocess.STDOUT)
+    return done.returncode == 0
+
+
+def page(out: Path, names: list[str], failed: list[str]) -> str:
+    """The bars, then what each part said but for the progress it reported; parts of earlier calls stay on it."""
+    found, told = {}, []
+    for name in names:
+        result, log = out / f"{name}.json", out / f"{name}.log"
+        if name in failed:
+            told.append(f"# {name}\n\n**failed**; see {log.name}")
+        elif result.exists() and log.exists():
+            found[name] = json.loads(result.read_text(encoding="utf-8"))
+            lines = log.read_text(encoding="utf-8").splitlines()
+            text = "\n".join(line for line in lines if not line.startswith("{")).strip()
+            plot = f"\n\n![{name}]({name}.png)" if result.with_suffix(".png").exists() else ""
+            where = found[name]["environment"]
+            told.append(f"# {name} ({where['cpu']}, attune {where['attune']})\n\n{text}{plot}")
+    return "\n\n".join([bars.table(found), *told]) + "\n"
 
 
 def arguments() -> argparse.Namespace:
@@ -106,30 +123,20 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Runs part after part; after each one the page of all that ran is written."""
-    from attune import machine
-
     given = arguments()
     given.out.mkdir(parents=True, exist_ok=True)
-    found, told, failed = {}, [], []
+    failed: list[str] = []
     for name in given.parts:
-        words, result = parts(given.data, given.seeds)[name], given.out / f"{name}.json"
+        words = [*parts(given.data, given.seeds)[name], "--out", str(given.out / f"{name}.json")]
         print(f"{name} ...", flush=True)
-        try:
-            with tempfile.TemporaryDirectory() as scratch:
-                more = answering(given.data, Path(scratch)) if name == "answers" else []
-                text = output_of([*words, *more, "--out", str(result)], given.out / f"{name}.log")
-        except subprocess.CalledProcessError:
-            failed.append(name)
-            text = f"**failed**; see {name}.log"
-            print(f"{name} failed; see {given.out / name}.log", flush=True)
-        else:
-            found[name] = json.loads(result.read_text(encoding="utf-8"))
-            text += f"\n\n![{name}]({name}.png)" if result.with_suffix(".png").exists() else ""
-        told.append(f"# {name}\n\n{text}")
-        page = "\n\n".join([bars.table(found), *told])
-        start = f"{machine.cpu()}, attune {machine.version()}"
-        (given.out / "whole.md").write_text(f"{start}\n\n{page}\n", encoding="utf-8")
-    print(f"{bars.table(found)}\n\n{given.out / 'whole.md'}")
+        with tempfile.TemporaryDirectory() as scratch:
+            words += answering(given.data, Path(scratch)) if name == "answers" else []
+            if not run_of(words, given.out / f"{name}.log"):
+                failed.append(name)
+                print(f"{name} failed; see {given.out / name}.log", flush=True)
+        made = page(given.out, list(parts(given.data, given.seeds)), failed)
+        (given.out / "whole.md").write_text(made, encoding="utf-8")
+    print(f"{made}\n{given.out / 'whole.md'}")
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 

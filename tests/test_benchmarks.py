@@ -247,25 +247,27 @@ def test_what_this_machine_cannot_measure_is_said_in_the_table():
     )
 
 
-def test_a_part_that_fails_stays_on_the_page_and_the_others_run(tmp_path, monkeypatch):
-    def output_of(words, log):
+def test_a_part_that_fails_stays_on_the_page_and_so_do_those_of_an_earlier_call(tmp_path, monkeypatch):
+    def run_of(words, log):
         out = Path(words[words.index("--out") + 1])
-        if out.stem == "plans":
-            raise subprocess.CalledProcessError(1, words)
-        files.write_json(out, {"results": []})
+        log.write_text("{'progress': 1}\n\na table")
+        found = {"results": [], "environment": {"cpu": "a fast one", "attune": "0.1"}}
+        files.write_json(out, found)
         out.with_suffix(".png").write_bytes(b"")
-        return "a table"
+        return out.stem != "plans"
 
     (tmp_path / "sst2").mkdir()
     (tmp_path / "sst2" / "train.tsv").write_text("")
-    monkeypatch.setattr(whole, "output_of", output_of)
-    words = [str(tmp_path), "--parts", "plans,ablation", "--out", str(tmp_path / "out")]
-    monkeypatch.setattr(sys, "argv", ["whole.py", *words])
-    with pytest.raises(SystemExit, match="failed: plans"):
-        whole.main()
+    monkeypatch.setattr(whole, "run_of", run_of)
+    for asked, ended in (("ablation", 0), ("plans", "failed: plans")):
+        words = ["whole.py", str(tmp_path), "--parts", asked, "--out", str(tmp_path / "out")]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as ending:
+            whole.main()
+        assert ending.value.code == ended
     page = (tmp_path / "out" / "whole.md").read_text()
     assert "# plans\n\n**failed**; see plans.log" in page
-    assert "# ablation\n\na table\n\n![ablation](ablation.png)" in page
+    assert "# ablation (a fast one, attune 0.1)\n\na table\n\n![ablation](ablation.png)" in page
 
 
 def test_a_difference_of_accuracy_is_never_proved_by_a_few_texts_alone():
