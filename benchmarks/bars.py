@@ -1,8 +1,9 @@
 """What attune set out to reach, and whether the results of `whole.py` do: one line for each bar and job.
 
-Ratios are medians over the turns, with their range; those of trainings are taken at the pace that the machine gave
-each of them (`sides/clock.py`), those of answers by the processor's seconds. A bar counts as reached when the median
-does; one that is missed says why, as far as it is known, and what was tried (`README.md` has the measurements).
+Ratios are medians over the turns, with their range; those of trainings and plans are taken at the pace that the
+machine gave each of them (`sides/clock.py`), those of answers by the processor's seconds. A bar counts as reached
+when the median does; one that is missed says why, as far as it is known, and what was tried (`README.md` has the
+measurements).
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ def answers(found: dict) -> Iterator[Bar]:
 def plans(found: dict) -> Iterator[Bar]:
     """Of `plans.py`: how far the time was from what was planned."""
     for r in found["results"]:
-        yield Bar(f"{r['job']}: planned time, off by", 0.15, (abs(r["time"] - 1),), most=True, why=QUIET)
+        yield Bar(f"{r['job']}: planned time, off by", 0.15, (abs(r["paced"] - 1),), most=True, why=QUIET)
 
 
 def growth(found: dict) -> Iterator[Bar]:

@@ -5,18 +5,23 @@
 DATA is a folder with a folder for each data set, as `bench.py` takes it. Each job is planned and then trained, in
 processes of their own, one after the other; early stopping is off, so that all that was planned happens. Compared are
 the seconds of training (steps, evaluations, checkpoints) and the most memory that the process held until the test
-rows were measured. Both are by the clock: on a busy machine they say little.
+rows were measured. The seconds are compared by the clock, and at the pace that the machine gave the steps of each
+(`sides/clock.py`): a plan cannot know that the next minute is another one.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from sides.clock import Clock, paced
+
+MODEL = "starter/bert"  # attune's own choice
 FEW = ("data.valid_share=0.01", "train.epochs=0.04")
 JOBS = {
     "sst2": ("sst2", *FEW),
@@ -30,23 +35,39 @@ JOBS = {
 }
 
 
-def attune(*words: str) -> list[dict]:
-    """The events that a command of attune prints."""
-    command = [sys.executable, "-m", "attune.cli", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def watched(words: list[str]) -> None:
+    """A command of attune in this process; the machine's pace during its steps is one event more."""
+    from attune import cli
+
+    clock = Clock(MODEL)
+    sys.argv = ["attune", *words]
+    try:
+        with clock.running():
+            cli.main()
+    finally:
+        print(json.dumps({"event": "pace", **clock.told()}))
+
+
+def attune(*words: str) -> tuple[list[dict], float]:
+    """The events that a command of attune prints, and the GFLOP/s of products during its steps."""
+    command = [sys.executable, __file__, "--watched", *words]
+    surroundings = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings)
     if done.returncode:
         sys.exit(f"attune {' '.join(words)} failed:\n{done.stderr[-2000:]}")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    *events, pace = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return events, pace["gflops"]
 
 
 def compared(name: str, data: Path) -> dict:
     """What was planned of a job beside what it took."""
     folder, *knobs = JOBS[name]
     words = (str(data / folder), *knobs, "train.patience=0", "--json")
-    told = next(event for event in attune("plan", *words) if event["event"] == "forecast")
+    said, pace = attune("plan", *words)
+    told = next(event for event in said if event["event"] == "forecast")
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run"
-        attune("train", *words, "--out", str(run))
+        _, pace_then = attune("train", *words, "--out", str(run))
         cost = json.loads((run / "details.json").read_text(encoding="utf-8"))["cost"]
         events = [
             json.loads(line) for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines()
@@ -58,7 +79,10 @@ def compared(name: str, data: Path) -> dict:
         "took_s": cost["train_seconds"],
         "planned_between_s": told["evaluation_seconds"],  # steps: evaluations and checkpoints
         "took_between_s": between,
+        "gflops": [pace, pace_then],
         "time": told["seconds"] / cost["train_seconds"],
+        "paced": paced({"seconds": told["seconds"], "gflops": pace})
+        / paced({"seconds": cost["train_seconds"], "gflops": pace_then}),
         "planned_mib": told["peak_memory_mib"],
         "took_mib": cost["peak_memory_mib"],
         "memory": told["peak_memory_mib"] / cost["peak_memory_mib"],
@@ -68,11 +92,11 @@ def compared(name: str, data: Path) -> dict:
 def table(results: list[dict]) -> str:
     """A line for each job and round."""
     lines = [
-        "| job | planned s | took s | planned / took | planned MiB | took MiB | planned / took |",
-        "|---" * 7 + "|",
+        "| job | planned s | took s | planned / took | at one pace | planned MiB | took MiB | planned / took |",
+        "|---" * 8 + "|",
     ]
     for each in results:
-        time = f"{each['planned_s']:.1f} | {each['took_s']:.1f} | {each['time']:.2f}"
+        time = f"{each['planned_s']:.1f} | {each['took_s']:.1f} | {each['time']:.2f} | {each['paced']:.2f}"
         memory = f"{each['planned_mib']:,.0f} | {each['took_mib']:,.0f} | {each['memory']:.2f}"
         lines.append(f"| {each['job']} | {time} | {memory} |")
     return "\n".join(lines)
@@ -80,6 +104,9 @@ def table(results: list[dict]) -> str:
 
 def main() -> None:
     """Plans and trains job after job; the JSON is written after each, the table printed at the end."""
+    if sys.argv[1:2] == ["--watched"]:
+        watched(sys.argv[2:])
+        return
     from attune import files, machine
 
     parser = argparse.ArgumentParser(
