@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -319,3 +320,14 @@ def test_a_deberta_is_as_it_was_after_it_has_answered_and_after_it_could_not(che
         flat.classify(tiny.stream(sequences_of([3])))
     assert layer.pos_ebd_size == layer.position_buckets
     assert len(encoder.get_rel_embedding()) == 2 * layer.position_buckets
+
+
+def test_two_threads_may_ask_one_deberta(checkpoints):
+    flat = load.backbone(checkpoints("deberta-v2"), "classification", LABELS["classification"], seed=3)
+    flat.model.eval()
+    streams = [tiny.stream(sequences_of([length])) for length in (2, tiny.LIMIT)] * 20
+    with torch.inference_mode():
+        expected = [flat.classify(stream) for stream in streams]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(torch.inference_mode()(flat.classify), streams))
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))

@@ -7,6 +7,7 @@ DeBERTa of the first version cuts its table itself.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,13 +18,15 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_p
 
 from attune.models.families.padded import Padded
 
+ALONE = threading.RLock()  # two threads that answer with one model would see each other's rows
+
 
 class DebertaV2(Padded):
     """DeBERTa-v2, v3 and mDeBERTa."""
 
     def run(self, module: nn.Module, inputs: dict[str, Tensor]) -> Any:
         """What transformers' forward gives; of the table it sees the rows that these lengths reach."""
-        with _reached(self.base.encoder, inputs["attention_mask"].shape[1]):
+        with ALONE, _reached(self.base.encoder, inputs["attention_mask"].shape[1]):
             return super().run(module, inputs)
 
 
