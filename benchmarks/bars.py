@@ -32,7 +32,7 @@ LUCK = (
 QUIET = "a plan is a few steps by the clock, and no better than the moment of the machine in which it is made"
 ROWS = (
     "some 300 bytes a row are held while near-duplicates are looked for, and some 150 for good (places, lengths, "
-    "labels); tried: rows, tokens and kept states in files"
+    "labels); tried: rows, tokens and kept states in files, tokens from 64 MiB on instead of 256"
 )
 
 

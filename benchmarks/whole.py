@@ -136,7 +136,8 @@ def main() -> None:
                 print(f"{name} failed; see {given.out / name}.log", flush=True)
         made = page(given.out, list(parts(given.data, given.seeds)), failed)
         (given.out / "whole.md").write_text(made, encoding="utf-8")
-    print(f"{made}\n{given.out / 'whole.md'}")
+    table, _ = made.split("\n\n", maxsplit=1)
+    print(f"{table}\n\n{given.out / 'whole.md'}")
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 

@@ -28,10 +28,8 @@ if TYPE_CHECKING:
 
 USUAL = (1 / 4, 1 / 2, 3 / 4)  # the timed steps, as quantiles of the steps' tokens
 SPREAD = (1 / 6, 1 / 2, 5 / 6)  # the same of the parts of an evaluation, longest texts first
-TIMED, ROUNDS = (
-    3.0,
-    5,
-)  # seconds that the usual steps take at least, and how often they are repeated for it at most
+TIMED = 3.0  # seconds that the usual steps are repeated for,
+ROUNDS = 5  # so often at most
 LEAST_EPOCHS = 0.1  # fewer teach nothing that is worth a plan
 
 

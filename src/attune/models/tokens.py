@@ -18,7 +18,7 @@ from attune.models.stream import Stream, ranges
 from attune.recipe import ModelSection
 
 CHUNK = 8192  # texts tokenized in one call: bounds the memory that their offsets take
-MEMORY = 1 << 26  # bytes of tokens that are held in memory; what is more lies in a file
+MEMORY = 1 << 28  # bytes of tokens that are held in memory; what is more lies in a file
 
 
 @dataclass(frozen=True)
