@@ -54,7 +54,8 @@ def _config(name: str, tokenizer):
     if name == "deberta-v3-small":
         distances = {"relative_attention": True, "position_buckets": 256, "pos_att_type": ["p2c", "c2p"]}
         rest = {"share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False}
-        sizes = {"vocab_size": 128_100, "num_hidden_layers": 6, "type_vocab_size": 0}
+        sizes = {"vocab_size": 128_100, "num_hidden_layers": 6, "type_vocab_size": 0, "hidden_size": 768}
+        sizes |= {"num_attention_heads": 12, "intermediate_size": 3072}
         return "DebertaV2ForSequenceClassification", t.DebertaV2Config(
             **sizes, **distances, **rest, **special
         )
