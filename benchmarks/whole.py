@@ -133,6 +133,9 @@ def main() -> None:
             words += answering(given.data, Path(scratch)) if name == "answers" else []
             if not run_of(words, given.out / f"{name}.log"):
                 failed.append(name)
+                (given.out / f"{name}.json").unlink(
+                    missing_ok=True
+                )  # of an earlier call, or of half of this one
                 print(f"{name} failed; see {given.out / name}.log", flush=True)
         made = page(given.out, list(parts(given.data, given.seeds)), failed)
         (given.out / "whole.md").write_text(made, encoding="utf-8")

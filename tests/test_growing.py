@@ -30,10 +30,10 @@ def test_without_memory_the_rows_lie_in_a_file(tmp_path, monkeypatch):
     def refused(*_, **__):
         raise MemoryError
 
-    rows = Growing(tmp_path, (3,))
     monkeypatch.setattr(
         growing.np, "empty", lambda shape, dtype: np.zeros(shape, dtype) if 0 in shape else refused()
     )
+    rows = Growing(tmp_path, (3,))
     for part in (np.ones((2, 3)), np.zeros((0, 3)), np.full((1, 3), 2.0)):
         rows.add(part)
     assert rows.whole().tolist() == [[1, 1, 1], [1, 1, 1], [2, 2, 2]]

@@ -36,15 +36,13 @@ class Growing:
         self.folder, self.shape, self.dtype = folder, shape, np.dtype(dtype)
         self.memory = memory
         self.rows = 0
-        self._held = self._room(0)
+        self._held = self._room(memory)
         self._used = 0  # rows of what is held
         self._file: IO[bytes] | None = None
 
     def add(self, rows: np.ndarray) -> None:
         """Puts down rows [n, *shape]."""
         part = np.ascontiguousarray(rows, self.dtype)
-        if self.rows == 0:
-            self._held = self._room(self.memory)
         self.rows += len(part)
         if self._used + len(part) > len(self._held):
             self._spill()

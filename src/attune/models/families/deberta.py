@@ -53,7 +53,6 @@ def _reached(encoder: Any, length: int) -> Iterator[None]:
 
 def _furthest(length: int, buckets: int, most: int) -> int:
     """The number of the largest distance in a text of so many tokens; far distances share one."""
-    distance = torch.tensor([length - 1])
     if buckets <= 0:
         return length - 1
-    return int(make_log_bucket_position(distance, buckets, most).long())
+    return int(make_log_bucket_position(torch.tensor([length - 1]), buckets, most).long())
