@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny
@@ -10,7 +12,9 @@ from test_methods import method
 
 from attune.data.table import Table
 from attune.models import load
+from attune.models.backbone import everywhere
 from attune.models.growing import Growing
+from attune.models.stream import Known, Stream
 from attune.models.tokens import TextEncoder
 from attune.recipe import TrainSection
 from attune.tasks import build
@@ -85,6 +89,20 @@ def weights(run):
         ("modernbert", "classification", HEAD),
         ("gpt2", "classification", LAST),
         ("llama", "classification", HEAD),
+        ("bart", "classification", LAST),  # inside the decoder, which has three layers
+        ("bart", "classification", {"name": "last", "layers": 3}),  # all of the decoder
+        ("bart", "classification", {"name": "last", "layers": 4}),  # inside the encoder
+        ("bart", "classification", HEAD),
+        ("bart", "similarity", LAST),
+        ("mbart", "classification", {"name": "last", "layers": 2}),
+        ("mbart", "similarity", {"name": "last", "layers": 3}),
+        ("t5", "classification", LAST),
+        ("t5", "classification", {"name": "last", "layers": 3}),
+        ("t5", "classification", {"name": "last", "layers": 4}),
+        ("t5", "tagging", LAST),  # an encoder alone
+        ("t5", "tagging", HEAD),
+        ("mt5", "classification", HEAD),
+        ("umt5", "classification", {"name": "last", "layers": 2}),
     ],
     ids=str,
 )
@@ -127,6 +145,26 @@ def test_leaving_and_resuming_reaches_the_same_bits(checkpoints, tmp_path, leave
     list(fit(resumed))
     one, two = weights(whole), weights(resumed)
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize("family", tiny.ENCODER_DECODERS)
+@pytest.mark.parametrize("layers", [1, 3, 4])
+def test_an_encoder_decoder_answers_the_same_from_what_is_kept(checkpoints, family, layers):
+    model = method(name="last", layers=layers).applied(
+        load.backbone(checkpoints(family), "qa", (), seed=5)
+    )
+    torch.manual_seed(1)
+    ids = torch.randint(5, 20, (30,)).index_fill_(0, torch.tensor([11, 12, 29]), tiny.END).numpy()
+    stream = Stream.joined(ids, None, np.array([12, 1, 17]))
+    model.model.eval()
+    with torch.inference_mode():
+        plain = model.span(stream)
+        left = replace(stream, known=Known())
+        torch.testing.assert_close(model.span(left), plain, atol=0, rtol=0)
+        assert left.known.states.shape == (30, model.leaves)
+        known = Known(model.below(stream, everywhere(stream)))
+        torch.testing.assert_close(known.states, left.known.states, atol=0, rtol=0)
+        torch.testing.assert_close(model.span(replace(stream, known=known)), plain, atol=0, rtol=0)
 
 
 def test_leaving_while_the_frozen_layers_are_computed_is_safe(checkpoints, tmp_path):

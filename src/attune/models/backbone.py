@@ -174,6 +174,11 @@ class Layered(Backbone):
 
     def hidden(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
         """The last hidden states [W, H]; the last layer is computed at the wanted positions only."""
+        states = self.entering(stream, wanted, vectors)
+        return self.through(states, stream, wanted, range(self.lowest, len(self.layers)))
+
+    def entering(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
+        """What the trained layers begin with: as the stream brings it, else computed and left with the stream."""
         known = stream.known
         states = None if known is None else known.states
         if states is None:
@@ -181,13 +186,22 @@ class Layered(Backbone):
             if known is not None:
                 known.states = states
                 known.wanted = wanted if self.lowest == len(self.layers) else None
-        return self.through(states, stream, wanted, range(self.lowest, len(self.layers)))
+        return states
+
+    @property
+    def leaves(self) -> int:
+        """Units of what enters the first trained layer, for each token."""
+        return self.width
 
     def below(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
         """What enters the first trained layer, [T, H]; the result itself, [W, H], where no layer is trained."""
-        asks = vectors is not None and vectors.requires_grad
-        with torch.set_grad_enabled(torch.is_grad_enabled() and (asks or self.lowest == 0)):
+        with self.following(vectors):
             return self.through(self.begin(stream, vectors), stream, wanted, range(self.lowest))
+
+    def following(self, vectors: Tensor | None) -> torch.set_grad_enabled:
+        """No gradient goes below the first trained layer, unless it is asked for at the word vectors."""
+        asks = vectors is not None and vectors.requires_grad
+        return torch.set_grad_enabled(torch.is_grad_enabled() and (asks or self.lowest == 0))
 
     @abstractmethod
     def begin(self, stream: Stream, vectors: Tensor | None) -> Tensor:

@@ -30,7 +30,7 @@ class Held:
     """The rows of all features of a split."""
 
     source: Features
-    rows: np.ndarray  # [N, H]
+    rows: np.ndarray  # [N, H], [N, 2 H] inside the decoder of an encoder-decoder
     firsts: np.ndarray  # [F] where each feature's rows begin
     sizes: np.ndarray  # [F] how many it has
 
@@ -57,7 +57,7 @@ class Kept:
         done = 0
         self.model.model.eval()
         for features, every in splits:
-            rows = Growing(self.folder, (self.model.width,))
+            rows = Growing(self.folder, (self.model.leaves,))
             firsts, sizes = (np.zeros(len(features), np.int64) for _ in range(2))
             for chosen in batches.micro_batches(features, every, tokens=TOKENS):
                 batch = batch_of(features, chosen)
@@ -70,7 +70,7 @@ class Kept:
             self._held[id(features)] = Held(features, rows.whole(), firsts, sizes)
 
     def _leaving(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-        """The states of a batch [P, H], and how many each of its sequences has."""
+        """The rows of a batch [P, *], and how many each of its sequences has."""
         model, known = self.model, Known()
         batch = batch.on(model.place.device)
         stream = batch.stream

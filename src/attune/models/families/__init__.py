@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from attune.models.backbone import Backbone
+from attune.models.families.bart import Bart, MBart
 from attune.models.families.deberta import DebertaV2
 from attune.models.families.decoders import Gpt2, Llama, Mistral
-from attune.models.families.encoder_decoders import Bart, MBart
 from attune.models.families.encoders import Albert, Bert, DistilBert, Electra, Roberta
 from attune.models.families.modernbert import ModernBert
 from attune.models.families.padded import MpNet, Padded, Untaught

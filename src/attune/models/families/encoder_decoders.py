@@ -1,26 +1,26 @@
-"""Encoder-decoders, and BART and mBART among them.
+"""Encoder-decoders: what BART, T5 and their kin share.
 
 `hidden` of a stream is the encoder's; given a target stream as well, it is the decoder's over that one. Their
 classification and question answering heads let the decoder read the text once more, shifted by one token, as
-their pre-training did. Lines are of transformers 5.23, `models/<family>/modeling_<family>.py`.
+their pre-training did. What is frozen can be kept there, too: inside the decoder, the states of both halves.
+Lines are of transformers 5.23, `models/<family>/modeling_<family>.py`.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 from transformers import PreTrainedModel
 
 from attune.errors import Problem, RecipeError
-from attune.models.backbone import Backbone, everywhere, means
-from attune.models.layer import Attention, Layer, Seen
+from attune.models.backbone import Layered, everywhere
+from attune.models.layer import Layer, Seen
 from attune.models.place import there
 from attune.models.plans import Sight, across, plan
 from attune.models.stream import Stream
@@ -51,7 +51,7 @@ class Read:
         return Seen(own, None, self.source, across(lengths, self.sources.lengths, asked, device))
 
 
-class EncoderDecoder(Backbone):
+class EncoderDecoder(Layered):
     """What encoder-decoders share."""
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -59,6 +59,7 @@ class EncoderDecoder(Backbone):
         self.encoder = self.stack(self.base.encoder)
         # the model of a token classification has no decoder
         self.decoder = self.stack(self.base.decoder) if hasattr(self.base, "decoder") else []
+        self.layers = [*self.encoder, *self.decoder]
 
     @abstractmethod
     def stack(self, half: Any) -> list[Layer]:
@@ -107,11 +108,15 @@ class EncoderDecoder(Backbone):
             vectors: word vectors [T, E] to use in place of the stream's own.
             target: the tokens that the decoder reads, a sequence for each sequence of the stream.
         """
-        words = self.word_vectors(stream) if vectors is None else vectors
+        if not self.decoder:
+            return super().hidden(stream, wanted, vectors)
+        whole = range(len(self.encoder))
         if target is None:
-            return self._encode(stream, words, wanted)
-        source = self._encode(stream, words)
-        return self._decode(Read(target, wanted, source, stream), self.word_vectors(target))
+            return self._encode(self.begin(stream, vectors), stream, whole, wanted)
+        source = self._encode(self.begin(stream, vectors), stream, whole)
+        read = Read(target, wanted, source, stream)
+        states = self.embed(self.base.decoder, self.word_vectors(target), target)
+        return self._decode(states, read, range(len(self.decoder)))
 
     def classify(self, stream: Stream, vectors: Tensor | None = None) -> Tensor:
         """The logits [B, C] of the head on what the decoder says where each text ends."""
@@ -125,14 +130,46 @@ class EncoderDecoder(Backbone):
 
     def again(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
         """The decoder's last hidden states [W, H] when it reads the stream's own texts, shifted by one token."""
-        words = self.word_vectors(stream) if vectors is None else vectors
-        device = stream.tokens.device
-        starts, begins = there(stream.starts, device), there(self.begins(stream), device)
-        tokens = stream.tokens.roll(1).index_copy(0, starts, begins)
-        first = self.base.get_input_embeddings()(begins)
-        shifted = words.roll(1, 0).index_copy(0, starts, first)
-        source = self._encode(stream, words)
-        return self._decode(Read(replace(stream, tokens=tokens, host=None), wanted, source, stream), shifted)
+        entering, layers = self.entering(stream, wanted, vectors), len(self.encoder)
+        if self.lowest == len(self.layers):
+            return entering
+        if self.lowest > layers:
+            source, states = entering.chunk(2, dim=-1)
+        else:
+            source = self._encode(entering, stream, range(self.lowest, layers))
+            states = self._shifted(stream, vectors)
+        read, above = (
+            Read(stream, wanted, source, stream),
+            range(max(self.lowest - layers, 0), len(self.decoder)),
+        )
+        return self._decode(states, read, above)
+
+    def below(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
+        """What enters the first trained layer; in the decoder that are the states of both halves, [T, 2 H]."""
+        layers, asked = len(self.encoder), None if self.decoder else wanted
+        with self.following(vectors):
+            below = range(min(self.lowest, layers))
+            source = self._encode(self.begin(stream, vectors), stream, below, asked)
+            if self.lowest <= layers:
+                return source
+            read = Read(stream, wanted, source, stream)
+            states = self._decode(self._shifted(stream, vectors), read, range(self.lowest - layers))
+            return states if self.lowest == len(self.layers) else torch.cat([source, states], dim=-1)
+
+    @property
+    def leaves(self) -> int:
+        """Units of what enters the first trained layer: of both halves inside the decoder."""
+        return self.width * (2 if len(self.encoder) < self.lowest < len(self.layers) else 1)
+
+    def begin(self, stream: Stream, vectors: Tensor | None) -> Tensor:
+        """The states that enter the encoder."""
+        return self.embed(
+            self.base.encoder, self.word_vectors(stream) if vectors is None else vectors, stream
+        )
+
+    def through(self, states: Tensor, stream: Stream, wanted: Tensor, span: range) -> Tensor:
+        """What leaves these layers of the encoder."""
+        return self._encode(states, stream, span, wanted)
 
     def reads(self, stream: Stream) -> Tensor:
         """The last token of each sequence that ends a text (modeling_bart.py:1039).
@@ -150,31 +187,38 @@ class EncoderDecoder(Backbone):
             )
         return torch.from_numpy(last)
 
-    def _encode(self, stream: Stream, words: Tensor, wanted: Tensor | None = None) -> Tensor:
-        states = self.embed(self.base.encoder, words, stream)
-        return self._through(self.base.encoder, self.encoder, states, Read(stream, wanted))
+    def _shifted(self, stream: Stream, vectors: Tensor | None) -> Tensor:
+        """The states that enter the decoder when it reads the stream's own texts, shifted by one token."""
+        words = self.word_vectors(stream) if vectors is None else vectors
+        starts = there(stream.starts, words.device)
+        first = self.base.get_input_embeddings()(there(self.begins(stream), words.device))
+        return self.embed(self.base.decoder, words.roll(1, 0).index_copy(0, starts, first), stream)
 
-    def _decode(self, read: Read, words: Tensor) -> Tensor:
-        states = self.embed(self.base.decoder, words, read.stream)
-        return self._through(self.base.decoder, self.decoder, states, read)
+    def _encode(self, states: Tensor, stream: Stream, span: range, wanted: Tensor | None = None) -> Tensor:
+        return self._through(self.base.encoder, self.encoder, states, Read(stream, wanted), span)
 
-    def _through(self, half: Any, layers: list[Layer], states: Tensor, read: Read) -> Tensor:
-        """The states after the layers and the norm; the last layer is computed at the wanted positions only."""
-        tables = self.tables(half, max(read.stream.lengths))
+    def _decode(self, states: Tensor, read: Read, span: range) -> Tensor:
+        return self._through(self.base.decoder, self.decoder, states, read, span)
+
+    def _through(self, half: Any, layers: list[Layer], states: Tensor, read: Read, span: range) -> Tensor:
+        """The states after these layers of a half; its last layer and norm are computed where it is asked for."""
+        if not span:
+            return states
+        tables, end = self.tables(half, max(read.stream.lengths)), len(layers) - 1
         biased = tables[0] is not None
         whole = read.seen(None, states.device, biased=biased)
-        last, wanted = whole, None
-        if read.wanted is not None:
-            last = read.seen(read.wanted, states.device, biased=biased)
-            wanted = there(read.wanted, states.device)
         before = None
-        for layer, table in zip(layers[:-1], tables[:-1], strict=True):
-            if table is not before:  # neighbours may share a table, and then its slices
-                before, whole = table, whole.biased(table)
+        for number in range(span.start, min(span.stop, end)):
+            if tables[number] is not before:  # neighbours may share a table, and then its slices
+                before, whole = tables[number], whole.biased(tables[number])
             if not self.skips(half):
-                states = layer(states, whole)
+                states = layers[number](states, whole)
+        if span.stop <= end:
+            return states
+        wanted = None if read.wanted is None else there(read.wanted, states.device)
         if not self.skips(half):
-            states = layers[-1](states, last.biased(tables[-1]), wanted)
+            last = whole if wanted is None else read.seen(read.wanted, states.device, biased=biased)
+            states = layers[end](states, last.biased(tables[end]), wanted)
         elif wanted is not None:
             states = states.index_select(0, wanted)
         return self.norm(half, states)
@@ -183,78 +227,3 @@ class EncoderDecoder(Backbone):
         """Whether a layer is left out now: LayerDrop (Fan et al. 2019), where the checkpoint asks for it."""
         share = getattr(half, "layerdrop", 0.0)
         return bool(half.training and share > 0 and float(torch.rand([])) < share)
-
-
-class Bart(EncoderDecoder):
-    """BART: learned positions from 2 on, a norm after each sublayer."""
-
-    norm_first = False
-
-    def stack(self, half: Any) -> list[Layer]:
-        """The layers, in parts; dropouts are numbers there, not modules."""
-        return [self.parts(layer) for layer in half.layers]
-
-    def parts(self, layer: Any) -> Layer:
-        """A layer in its parts."""
-
-        def attention(module: Any) -> Attention:
-            return Attention(
-                lambda asked, seen: (module.q_proj(asked), module.k_proj(seen), module.v_proj(seen)),
-                lambda mixed: functional.dropout(module.out_proj(mixed), layer.dropout, layer.training),
-                module.head_dim,
-                module.scaling,
-                lambda: module.dropout if module.training else 0.0,
-            )
-
-        def feed(states: Tensor) -> Tensor:
-            inner = layer.activation_fn(layer.fc1(states))
-            inner = functional.dropout(inner, layer.activation_dropout, layer.training)
-            return functional.dropout(layer.fc2(inner), layer.dropout, layer.training)
-
-        crossed = hasattr(layer, "encoder_attn")
-        return Layer(
-            attention(layer.self_attn),
-            layer.self_attn_layer_norm,
-            feed,
-            layer.final_layer_norm,
-            attention(layer.encoder_attn) if crossed else None,
-            layer.encoder_attn_layer_norm if crossed else None,
-            norm_first=self.norm_first,
-        )
-
-    def embed(self, half: Any, words: Tensor, stream: Stream) -> Tensor:
-        """Words and positions, normed; the model itself would count on across sequences (modeling_bart.py:520)."""
-        places = half.embed_positions(None, position_ids=stream.positions)[0]
-        normed = half.layernorm_embedding(words + places)
-        return functional.dropout(normed, half.dropout, half.training)
-
-    def norm(self, half: Any, states: Tensor) -> Tensor:
-        """Nothing follows the last layer."""
-        return states
-
-    def begins(self, stream: Stream) -> Tensor:
-        """The configuration's start token (modeling_bart.py:58)."""
-        return torch.full((len(stream.lengths),), int(self.model.config.decoder_start_token_id))
-
-    def pooled(self, stream: Stream, vectors: Tensor | None = None) -> Tensor:
-        """The mean [B, H] of the decoder's states, which is what AutoModel gives for a text."""
-        return means(self.again(stream, everywhere(stream), vectors), stream.lengths)
-
-
-class MBart(Bart):
-    """mBART: a norm before each sublayer and one at the end."""
-
-    norm_first = True
-
-    def norm(self, half: Any, states: Tensor) -> Tensor:
-        """The norm after the last layer."""
-        normed: Tensor = half.layer_norm(states)
-        return normed
-
-    def begins(self, stream: Stream) -> Tensor:
-        """The last token of the text itself, its language (modeling_mbart.py:59).
-
-        transformers finds it by counting what is no padding: a text that spells out `<pad>` gets one before the last.
-        """
-        real = (stream.ids != self.model.config.pad_token_id).astype(np.int64)
-        return torch.from_numpy(stream.ids[stream.starts + np.add.reduceat(real, stream.starts) - 1])
