@@ -150,9 +150,7 @@ def test_leaving_and_resuming_reaches_the_same_bits(checkpoints, tmp_path, leave
 @pytest.mark.parametrize("family", tiny.ENCODER_DECODERS)
 @pytest.mark.parametrize("layers", [1, 3, 4])
 def test_an_encoder_decoder_answers_the_same_from_what_is_kept(checkpoints, family, layers):
-    model = method(name="last", layers=layers).applied(
-        load.backbone(checkpoints(family), "qa", (), seed=5)
-    )
+    model = method(name="last", layers=layers).applied(load.backbone(checkpoints(family), "qa", (), seed=5))
     torch.manual_seed(1)
     ids = torch.randint(5, 20, (30,)).index_fill_(0, torch.tensor([11, 12, 29]), tiny.END).numpy()
     stream = Stream.joined(ids, None, np.array([12, 1, 17]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -208,5 +209,9 @@ def test_a_checkpoint_of_an_older_attune_is_refused_in_words(tmp_path, checkpoin
     manifest = json.loads((path / "manifest.json").read_text())
     del manifest["frozen.txt"]
     (path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(TrainingError, match="older attune"):
+        Store(tmp_path).load(model.model, optimizer)
+    digests = {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in manifest}
+    (path / "manifest.json").write_text(json.dumps(digests))
     with pytest.raises(TrainingError, match="older attune"):
         Store(tmp_path).load(model.model, optimizer)

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,6 +144,15 @@ def remove_partials(folder: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
+
+
+def crc32(path: Path) -> str:
+    """The CRC-32 of a file's bytes, in hexadecimal: it tells damage, no forgery, in an eighth of SHA-256's time."""
+    found = 0
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            found = zlib.crc32(part, found)
+    return f"{found:08x}"
 
 
 def sha256(path: Path) -> str:
