@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 
+import psutil
 import pytest
 import torch
 
@@ -118,3 +120,12 @@ def test_the_peak_is_that_of_this_process_and_not_of_the_one_that_started_it():
     code = "from attune import machine; print(machine.peak_memory_mib())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 5 < float(done.stdout) < 200 < len(held) / 2**20
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is asked to")
+def test_memory_that_is_free_goes_back_to_the_system():
+    pieces = [b"x" * 50_000 for _ in range(2_000)]
+    pieces, on_top = None, pieces[-1]  # which keeps the C library from giving any of it back itself
+    before = psutil.Process().memory_info().rss
+    machine.give_memory_back()
+    assert before - psutil.Process().memory_info().rss > 50 << 20, len(on_top)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import resource
@@ -69,6 +70,16 @@ def forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return
+
+
+def give_memory_back() -> None:
+    """Gives what is free inside this process back to the system, where the C library can do that (glibc).
+
+    The arrays that come and go while rows are read leave holes, which it would hold on to: 116 MiB of a million rows.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def free_memory_mib() -> float:

@@ -83,6 +83,7 @@ def fitting(ready: Prepared, store: Any) -> Fit:
         # Products of numbers below 1e-38 take some processors a hundred times as long, and nothing that is learned
         # hangs on them. It holds for the threads that torch makes from now on, so it comes before all products.
         torch.set_flush_denormal(True)
+    machine.give_memory_back()  # that of reading, before the model takes its own
     recipe, task, features = ready.recipe, ready.task, ready.features
     knobs = recipe.train
     model = load.backbone(recipe.model.base, task.head, task.labels, seed=knobs.seed, problem=task.problem)

@@ -18,7 +18,7 @@ from attune.models.stream import Stream, ranges
 from attune.recipe import ModelSection
 
 CHUNK = 8192  # texts tokenized in one call: bounds the memory that their offsets take
-MEMORY = 1 << 28  # bytes of tokens that are held in memory; what is more lies in a file
+MEMORY = 1 << 25  # bytes of tokens that are held in memory; what is more lies in a file
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Sequences:
 
     tokens: np.ndarray  # [sum of lengths] int32, mapped from a file where they are many
     offsets: np.ndarray  # [F + 1] int64
-    rows: np.ndarray  # [F] int64, ascending
-    whole: np.ndarray  # [N] int64: tokens each row has uncut, special tokens included
-    kept: np.ndarray  # [N] int64: tokens of it that are read at least once
+    rows: np.ndarray  # [F] int32, ascending
+    whole: np.ndarray  # [N] int32: tokens each row has uncut, special tokens included
+    kept: np.ndarray  # [N] int32: tokens of it that are read at least once
     unknown: int  # tokens that the vocabulary does not have
     kinds: np.ndarray | None = None  # [sum of lengths] int32 token types, where there are second texts
 
@@ -198,7 +198,7 @@ def collected(rows: Iterable[Encoded], *, unknown: int | None) -> Sequences:
     """The sequences of all rows end to end; rows are taken one by one, and only their tokens stay."""
     folder = Path(tempfile.gettempdir())
     tokens, kinds = (Growing(folder, dtype=np.int32, memory=MEMORY) for _ in range(2))
-    lengths, sizes, whole, kept = (array("q") for _ in range(4))
+    lengths, sizes, whole, kept = (array("i") for _ in range(4))
     strange, told = 0, False
     for row in rows:
         for piece in row.pieces:
@@ -213,10 +213,10 @@ def collected(rows: Iterable[Encoded], *, unknown: int | None) -> Sequences:
         kept.append(row.kept + row.frame)
     return Sequences(
         tokens.whole(),
-        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        np.repeat(np.arange(len(sizes)), np.asarray(sizes)).astype(np.int64),
-        np.asarray(whole, np.int64),
-        np.asarray(kept, np.int64),
+        np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+        np.repeat(np.arange(len(sizes), dtype=np.int32), np.asarray(sizes, np.int32)),
+        np.asarray(whole, np.int32),
+        np.asarray(kept, np.int32),
         strange,
         kinds.whole() if told else None,
     )

@@ -250,9 +250,9 @@ def _interleaved(each: Sequence[Sequences]) -> Sequences:
     return Sequences(
         np.concatenate(pieces) if pieces else np.zeros(0, np.int32),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        np.repeat(np.arange(size), len(each)).astype(np.int64),
-        np.sum([column.whole for column in each], axis=0),
-        np.sum([column.kept for column in each], axis=0),
+        np.repeat(np.arange(size, dtype=np.int32), len(each)),
+        np.sum([column.whole for column in each], axis=0).astype(np.int32),
+        np.sum([column.kept for column in each], axis=0).astype(np.int32),
         sum(column.unknown for column in each),
     )
 
