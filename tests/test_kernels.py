@@ -11,9 +11,9 @@ import pytest
 import tiny
 import torch
 
-from attune.models import block, load
+from attune.models import block, dropout, load
 from attune.models.curves import gelu_of
-from attune.models.kernels import draws, fused, inference, plain, rowwise, scalars, threads
+from attune.models.kernels import draws, dropped, fused, inference, plain, rowwise, scalars, threads
 from attune.models.kernels.draws import Draw
 from attune.models.place import Place
 from attune.models.plans import Sight, plan
@@ -79,6 +79,33 @@ def test_add_norm_and_its_gradients_are_those_of_torch_in_double_precision(rows,
     dropped = plain.dropout(x + bias, draw) + residual
     expected = torch.nn.functional.layer_norm(dropped, (24,), weight, shift, 1e-12)
     _compare(found, ours, expected, reference)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.9])
+@pytest.mark.parametrize("rows", [0, 1, 31, 100])
+def test_dropout_and_its_gradients_are_those_of_torch_in_double_precision(rows, p):
+    draw = Draw(p, 12345)
+    ours, reference = _twice((rows, 24), (rows, 24))
+    found = dropped.Added.apply(*ours, draw) * dropped.Dropped.apply(ours[0].t().contiguous().t(), draw)
+    x, residual = reference
+    _compare(found, ours, (plain.dropout(x, draw) + residual) * plain.dropout(x, draw), reference)
+
+
+def test_dropout_draws_the_same_masks_with_and_without_the_kernels(monkeypatch):
+    x, residual = _leaves((50, 24), (50, 24))
+    found = []
+    for parts in (fused, None):
+        monkeypatch.setattr(block, "compiled", lambda parts=parts: parts)
+        torch.manual_seed(7)
+        found.append([dropout.dropped(x, lambda: 0.3), dropout.added(x, residual, lambda: 0.3)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
+    assert 0.2 < float((found[0][0] == 0).float().mean()) < 0.4
+    assert not torch.equal(found[0][0] == 0, found[0][1] == residual)  # each use has a mask of its own
+    assert dropout.dropped(x, dropout.nothing) is x
+    module = torch.nn.Dropout(0.25)
+    assert [dropout.share_of(part)() for part in (module.eval(), torch.nn.Identity())] == [0.0, 0.0]
+    assert dropout.share_of(module.train())() == 0.25
 
 
 CURVES = {False: "none", True: "tanh"}  # torch's names of the two GELUs
@@ -471,9 +498,10 @@ def test_what_comes_later_changes_no_bit_of_a_causal_answer():
     assert not torch.equal(before[30:], after[30:])
 
 
+@pytest.mark.parametrize("drops", [False, True])
 @pytest.mark.parametrize("family", ["gpt2", "llama", "bart", "modernbert"])
 def test_families_of_other_sights_run_on_the_kernels_and_learn_the_same_without(
-    checkpoints, family, monkeypatch
+    checkpoints, family, drops, monkeypatch
 ):
     stream, seen, called = tiny.stream([np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)]), [], []
     real = fused.share_by
@@ -481,7 +509,8 @@ def test_families_of_other_sights_run_on_the_kernels_and_learn_the_same_without(
     for parts in (fused, None):
         monkeypatch.setattr(block, "compiled", lambda parts=parts: parts)
         backbone = load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3)
-        tiny.without_dropout(backbone.model).train()
+        (backbone.model if drops else tiny.without_dropout(backbone.model)).train()
+        torch.manual_seed(2)
         logits = backbone.hidden(stream, torch.tensor([8, 11, 20, 29]))
         logits.square().sum().backward()
         seen.append((logits, {n: p.grad for n, p in backbone.model.named_parameters() if p.grad is not None}))
@@ -512,3 +541,21 @@ def test_what_is_kept_of_a_compiled_kernel_belongs_to_all_the_sources_it_was_mad
         done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
         names.append(done.stdout)
     assert names[0] == names[1] != names[2]
+
+
+@pytest.mark.parametrize("family", ["bart", "t5", "mt5"])
+def test_encoder_decoders_drop_the_same_with_and_without_the_kernels(checkpoints, family, monkeypatch):
+    stream, seen = tiny.stream([np.arange(5, 5 + length) for length in (9, 4, 12, 1)]), []
+    for parts in (fused, None):
+        monkeypatch.setattr(block, "compiled", lambda parts=parts: parts)
+        backbone = load.backbone(checkpoints(family), "classification", ["a", "b"], seed=3)
+        backbone.model.train()
+        torch.manual_seed(2)
+        states = backbone.again(stream, torch.tensor([8, 12, 24, 25]))
+        states.square().sum().backward()
+        seen.append((states, {n: p.grad for n, p in backbone.model.named_parameters() if p.grad is not None}))
+    torch.testing.assert_close(seen[0][0], seen[1][0], atol=1e-6, rtol=1e-5)
+    for name, gradient in seen[0][1].items():
+        torch.testing.assert_close(
+            gradient.to_dense(), seen[1][1][name].to_dense(), atol=1e-5, rtol=1e-4, msg=name
+        )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from attune.models.attention import attend
+from attune.models.dropout import Share, added, nothing
 from attune.models.plans import Plan, biased
 
 Map = Callable[[Tensor], Tensor]
@@ -56,10 +57,11 @@ class Attention:
     project: Callable[
         [Tensor, Tensor], tuple[Tensor, Tensor, Tensor]
     ]  # asked [W, H], seen [T, H] -> q, k, v [*, H']
-    out: Map  # with its dropout
+    out: Map
     width: int  # of one head
     scaling: float
-    dropout: Callable[[], float]  # share of the weights that are dropped now
+    dropout: Share  # of the weights
+    out_dropout: Share = nothing  # of what it makes
     norms: tuple[Map, Map] | None = None  # of each head's queries and keys
 
     def __call__(
@@ -85,8 +87,9 @@ class Layer:
 
     mix: Attention
     mix_norm: Map
-    feed: Map  # with its dropout
+    feed: Map
     feed_norm: Map
+    feed_dropout: Share = nothing  # of what it makes
     cross: Attention | None = None
     cross_norm: Map | None = None
     norm_first: bool = True
@@ -102,17 +105,20 @@ class Layer:
         asked, asked_normed = states, normed
         if wanted is not None:
             asked, asked_normed = states.index_select(0, wanted), normed.index_select(0, wanted)
-        asked = after(asked + self.mix(asked_normed, normed, seen.plan, seen.rotary, wanted))
+        mixed = self.mix(asked_normed, normed, seen.plan, seen.rotary, wanted)
+        asked = after(added(mixed, asked, self.mix.out_dropout))
         if self.cross is not None and self.cross_norm is not None:
             assert seen.source is not None and seen.across is not None, "a decoder sees a source"
             cross, source, across = self.cross, seen.source, seen.across
-            asked = self._around(asked, self.cross_norm, lambda x: cross(x, source, across))
-        return self._around(asked, self.feed_norm, self.feed)
+            asked = self._around(
+                asked, self.cross_norm, lambda x: cross(x, source, across), cross.out_dropout
+            )
+        return self._around(asked, self.feed_norm, self.feed, self.feed_dropout)
 
-    def _around(self, states: Tensor, norm: Map, sublayer: Map) -> Tensor:
+    def _around(self, states: Tensor, norm: Map, sublayer: Map, dropout: Share) -> Tensor:
         if self.norm_first:
-            return states + sublayer(norm(states))
-        return norm(states + sublayer(states))
+            return added(sublayer(norm(states)), states, dropout)
+        return norm(added(sublayer(states), states, dropout))
 
 
 def _same(states: Tensor) -> Tensor:

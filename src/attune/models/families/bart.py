@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from attune.models.backbone import everywhere, means
+from attune.models.dropout import dropped, share_in
 from attune.models.families.encoder_decoders import EncoderDecoder
 from attune.models.layer import Attention, Layer
 from attune.models.stream import Stream
@@ -33,16 +33,17 @@ class Bart(EncoderDecoder):
         def attention(module: Any) -> Attention:
             return Attention(
                 lambda asked, seen: (module.q_proj(asked), module.k_proj(seen), module.v_proj(seen)),
-                lambda mixed: functional.dropout(module.out_proj(mixed), layer.dropout, layer.training),
+                module.out_proj,
                 module.head_dim,
                 module.scaling,
-                lambda: module.dropout if module.training else 0.0,
+                share_in(module, "dropout"),
+                share_in(layer, "dropout"),
             )
 
         def feed(states: Tensor) -> Tensor:
             inner = layer.activation_fn(layer.fc1(states))
-            inner = functional.dropout(inner, layer.activation_dropout, layer.training)
-            return functional.dropout(layer.fc2(inner), layer.dropout, layer.training)
+            made: Tensor = layer.fc2(dropped(inner, share_in(layer, "activation_dropout")))
+            return made
 
         crossed = hasattr(layer, "encoder_attn")
         return Layer(
@@ -50,6 +51,7 @@ class Bart(EncoderDecoder):
             layer.self_attn_layer_norm,
             feed,
             layer.final_layer_norm,
+            share_in(layer, "dropout"),
             attention(layer.encoder_attn) if crossed else None,
             layer.encoder_attn_layer_norm if crossed else None,
             norm_first=self.norm_first,
@@ -58,8 +60,7 @@ class Bart(EncoderDecoder):
     def embed(self, half: Any, words: Tensor, stream: Stream) -> Tensor:
         """Words and positions, normed; the model itself would count on across sequences (modeling_bart.py:520)."""
         places = half.embed_positions(None, position_ids=stream.positions)[0]
-        normed = half.layernorm_embedding(words + places)
-        return functional.dropout(normed, half.dropout, half.training)
+        return dropped(half.layernorm_embedding(words + places), share_in(half, "dropout"))
 
     def norm(self, half: Any, states: Tensor) -> Tensor:
         """Nothing follows the last layer."""

@@ -6,7 +6,6 @@ Their classification heads read the last token of a sequence that is not padding
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from transformers.pytorch_utils import Conv1D
 
 from attune.models import block
 from attune.models.curves import TANH, gelu_of
+from attune.models.dropout import dropped, share_in, share_of
 from attune.models.families.stack import Stack
 from attune.models.layer import Attention, Layer, Rotary
 from attune.models.plans import Sight
@@ -62,20 +62,21 @@ class Gpt2(Decoder):
         return Layer(
             Attention(
                 lambda asked, seen: _split(attention.c_attn, asked, seen),
-                lambda mixed: attention.resid_dropout(attention.c_proj(mixed)),
+                attention.c_proj,
                 attention.head_dim,
                 attention.scaling,
-                lambda: attention.attn_dropout.p if attention.training else 0.0,
+                share_of(attention.attn_dropout),
+                share_of(attention.resid_dropout),
             ),
             layer.ln_1,
             partial(_feed_forward, layer.mlp),
             layer.ln_2,
+            share_of(layer.mlp.dropout),
         )
 
     def embed(self, words: Tensor, stream: Stream) -> Tensor:
         """Words and positions. GPT-2 adds token types as words (modeling_gpt2.py:595); none are given to it."""
-        states: Tensor = self.base.drop(words + self.base.wpe(stream.positions))
-        return states
+        return dropped(words + self.base.wpe(stream.positions), share_of(self.base.drop))
 
     def norm(self, states: Tensor) -> Tensor:
         """The norm after the last block."""
@@ -97,13 +98,13 @@ def _split(joint: Any, asked: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Ten
 
 
 def _feed_forward(part: Any, states: Tensor) -> Tensor:
-    """transformers' GPT2MLP; bias and activation in one pass of a compiled kernel, where that can be."""
+    """transformers' GPT2MLP without its dropout; bias and activation in one compiled pass, where that can be."""
     parts = block.compiled() if gelu_of(part.act) == TANH and type(part.c_fc) is Conv1D else None
     if parts is not None and states.device.type == "cpu" and states.dtype == torch.float32:
         active = parts.Gelu.apply(torch.mm(states, part.c_fc.weight), part.c_fc.bias, True)
     else:
         active = part.act(part.c_fc(states))
-    fed: Tensor = part.dropout(part.c_proj(active))
+    fed: Tensor = part.c_proj(active)
     return fed
 
 
@@ -128,8 +129,8 @@ class Llama(Decoder):
                 attention.o_proj,
                 attention.head_dim,
                 attention.scaling,
-                _share(attention, "attention_dropout"),
-                (attention.q_norm, attention.k_norm) if normed else None,
+                share_in(attention, "attention_dropout"),
+                norms=(attention.q_norm, attention.k_norm) if normed else None,
             ),
             layer.input_layernorm,
             layer.mlp,
@@ -167,8 +168,3 @@ class Mistral(Llama):
         """The configuration's window."""
         window: int | None = self.base.config.sliding_window
         return window
-
-
-def _share(module: Any, name: str) -> Callable[[], float]:
-    """The dropout that a module holds as a number, while it trains."""
-    return lambda: getattr(module, name) if module.training else 0.0

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from attune.models.backbone import everywhere
+from attune.models.dropout import share_in, share_of
 from attune.models.families.stack import Stack
 from attune.models.layer import Attention, Layer, Rotary
 from attune.models.plans import Sight
@@ -34,10 +35,11 @@ class ModernBert(Stack):
         return Layer(
             Attention(
                 lambda asked, seen: _split(attention.Wqkv, asked, seen),
-                lambda mixed: attention.out_drop(attention.Wo(mixed)),
+                attention.Wo,
                 attention.head_dim,
                 attention.head_dim**-0.5,
-                lambda: attention.attention_dropout if attention.training else 0.0,
+                share_in(attention, "attention_dropout"),
+                share_of(attention.out_drop),
             ),
             layer.attn_norm,
             layer.mlp,

@@ -6,12 +6,14 @@ Lines are of transformers 5.23, `models/<family>/modeling_<family>.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from attune.models.dropout import dropped, share_in, share_of
 from attune.models.families.encoder_decoders import EncoderDecoder
 from attune.models.layer import Attention, Layer
 from attune.models.stream import Stream
@@ -54,10 +56,11 @@ class T5(EncoderDecoder):
         def attention(module: Any, sublayer: Any) -> Attention:
             return Attention(
                 lambda asked, seen: (module.q(asked), module.k(seen), module.v(seen)),
-                lambda mixed: sublayer.dropout(module.o(mixed)),
+                module.o,
                 module.key_value_proj_dim,
                 1.0,  # T5 does not scale its scores
-                lambda: module.dropout if module.training else 0.0,
+                share_in(module, "dropout"),
+                share_of(sublayer.dropout),
             )
 
         own, feed = sublayers[0], sublayers[-1]
@@ -65,16 +68,16 @@ class T5(EncoderDecoder):
         return Layer(
             attention(own.SelfAttention, own),
             own.layer_norm,
-            lambda states: feed.dropout(feed.DenseReluDense(states)),
+            partial(_feed_forward, feed.DenseReluDense),
             feed.layer_norm,
+            share_of(feed.dropout),
             None if cross is None else attention(cross.EncDecAttention, cross),
             None if cross is None else cross.layer_norm,
         )
 
     def embed(self, half: Any, words: Tensor, stream: Stream) -> Tensor:
         """The word vectors."""
-        states: Tensor = half.dropout(words)
-        return states
+        return dropped(words, share_of(half.dropout))
 
     def tables(self, half: Any, longest: int) -> Sequence[Tensor | None]:
         """Layers share the first one's bias; in UMT5 each has its own (modeling_umt5.py:377)."""
@@ -87,9 +90,17 @@ class T5(EncoderDecoder):
 
     def norm(self, half: Any, states: Tensor) -> Tensor:
         """The norm after the last block."""
-        normed: Tensor = half.dropout(half.final_layer_norm(states))
-        return normed
+        return dropped(half.final_layer_norm(states), share_of(half.dropout))
 
     def begins(self, stream: Stream) -> Tensor:
         """The configuration's start token (modeling_t5.py:618)."""
         return torch.full((len(stream.lengths),), int(self.model.config.decoder_start_token_id))
+
+
+def _feed_forward(part: Any, states: Tensor) -> Tensor:
+    """transformers' T5DenseActDense and T5DenseGatedActDense (modeling_t5.py)."""
+    wide = (
+        part.act(part.wi(states)) if hasattr(part, "wi") else part.act(part.wi_0(states)) * part.wi_1(states)
+    )
+    made: Tensor = part.wo(dropped(wide, share_of(part.dropout)))
+    return made

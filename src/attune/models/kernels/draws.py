@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,6 +36,11 @@ class Draw:
     def scale(self) -> float:
         """What a kept element is multiplied by."""
         return 1.0 / (1.0 - self.p) if self.p < 1.0 else 0.0
+
+    @property
+    def numbers(self) -> tuple[np.uint32, np.uint32, np.float32]:
+        """Seed, threshold and scale, as a compiled kernel takes them."""
+        return np.uint32(self.seed), np.uint32(self.threshold), np.float32(self.scale)
 
 
 def mask(draw: Draw, rows: Tensor, columns: Tensor) -> Tensor:

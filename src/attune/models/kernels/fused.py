@@ -15,19 +15,10 @@ from torch.autograd import Function
 
 from attune.models.kernels import pieces, rowwise
 from attune.models.kernels.draws import Draw
-from attune.models.kernels.threads import share, share_by
+from attune.models.kernels.threads import arrays, share, share_by
 from attune.models.plans import Plan
 
 Context = Any  # torch gives the context of a function no public type
-
-
-def _draw(draw: Draw) -> tuple[np.uint32, np.uint32, np.float32]:
-    return np.uint32(draw.seed), np.uint32(draw.threshold), np.float32(draw.scale)
-
-
-def _arrays(*tensors: Tensor) -> list[np.ndarray]:
-    # a view without its history takes as long as a small kernel, and most have none
-    return [(tensor.detach() if tensor.requires_grad else tensor).numpy() for tensor in tensors]
 
 
 def _chunks(rows: int) -> int:
@@ -139,7 +130,7 @@ class Gelu(Function):
     def forward(ctx: Context, x: Tensor, bias: Tensor, tanh: bool) -> Tensor:
         """[R, F], [F] to [R, F]; `tanh`: by the approximation."""
         active = torch.empty_like(x)
-        share(rowwise.gelu, len(x), x.numel(), *_arrays(x, bias), tanh, active.detach().numpy())
+        share(rowwise.gelu, len(x), x.numel(), *arrays(x, bias), tanh, active.detach().numpy())
         ctx.save_for_backward(x, bias)
         ctx.tanh = tanh
         return active
@@ -150,8 +141,8 @@ class Gelu(Function):
         x, bias = ctx.saved_tensors
         to_x = g.clone(memory_format=torch.contiguous_format)
         sums = g.new_empty(_chunks(len(g)), g.shape[1])
-        made = _arrays(to_x, torch.empty_like(x), sums)
-        share(rowwise.gelu_backward, len(sums), x.numel(), *_arrays(x, bias), ctx.tanh, *made)
+        made = arrays(to_x, torch.empty_like(x), sums)
+        share(rowwise.gelu_backward, len(sums), x.numel(), *arrays(x, bias), ctx.tanh, *made)
         return to_x, sums.sum(0) if ctx.needs_input_grad[1] else None, None
 
 
@@ -164,9 +155,9 @@ class AddNorm(Function):
         """[R, H], [H], [R, H], [H], [H] to [R, H]."""
         x, residual = x.contiguous(), residual.contiguous()
         out, normed, deviation = torch.empty_like(x), torch.empty_like(x), x.new_empty(len(x))
-        given = _arrays(x, bias, residual, weight, shift)
-        made = _arrays(out, normed, deviation)
-        share(rowwise.add_norm, len(x), x.numel(), *given, np.float32(epsilon), *_draw(draw), *made)
+        given = arrays(x, bias, residual, weight, shift)
+        made = arrays(out, normed, deviation)
+        share(rowwise.add_norm, len(x), x.numel(), *given, np.float32(epsilon), *draw.numbers, *made)
         ctx.save_for_backward(normed, deviation, weight)
         ctx.draw = draw
         return out
@@ -178,9 +169,9 @@ class AddNorm(Function):
         g = g.contiguous()
         to_x, to_residual = torch.empty_like(g), torch.empty_like(g)
         sums = g.new_empty(_chunks(len(g)), 3, g.shape[1])
-        given = _arrays(g, normed, deviation, weight)
-        made = _arrays(to_x, to_residual, sums)
-        share(rowwise.add_norm_backward, len(sums), g.numel(), *given, *_draw(ctx.draw), *made)
+        given = arrays(g, normed, deviation, weight)
+        made = arrays(to_x, to_residual, sums)
+        share(rowwise.add_norm_backward, len(sums), g.numel(), *given, *ctx.draw.numbers, *made)
         to_weight, to_shift, to_bias = sums.sum(0)
         return to_x, to_bias, to_residual, to_weight, to_shift, None, None
 
@@ -198,7 +189,7 @@ class FeedForward(Function):
         x, up, down = (_short(half, tensor) for tensor in (x, up, down))
         wide = _times(x, up.t())
         active = torch.empty_like(wide)
-        share(rowwise.gelu, len(wide), wide.numel(), *_arrays(wide, bias), tanh, active.detach().numpy())
+        share(rowwise.gelu, len(wide), wide.numel(), *arrays(wide, bias), tanh, active.detach().numpy())
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, wide, up, bias, down)
         ctx.tanh, ctx.half = tanh, half
         return _times(_short(half, active), down.t())
@@ -211,8 +202,8 @@ class FeedForward(Function):
         to_wide = _times(g, down)
         active = torch.empty_like(wide)
         sums = wide.new_empty(_chunks(len(g)), wide.shape[1])
-        made = _arrays(to_wide, active, sums)
-        share(rowwise.gelu_backward, len(sums), wide.numel(), *_arrays(wide, bias), ctx.tanh, *made)
+        made = arrays(to_wide, active, sums)
+        share(rowwise.gelu_backward, len(sums), wide.numel(), *arrays(wide, bias), ctx.tanh, *made)
         x_asked, up_asked, bias_asked, down_asked, *_ = ctx.needs_input_grad
         active, to_wide = _short(ctx.half, active), _short(ctx.half, to_wide)
         return (
@@ -237,8 +228,8 @@ class Attention(Function):
         fits = len(seen) == len(q) and (last <= (len(q), len(k))).all()
         assert fits, "the plan is of another stream"  # compiled code checks no index
         out, level = torch.empty_like(q), q.new_empty(len(q), heads)
-        given = (*_arrays(q, k, v), ends, seen, heads, np.float32(scaling), *_draw(draw))
-        share_by(pieces.attend, _costs(ends, heads), _elements(ends, heads), *given, *_arrays(out, level))
+        given = (*arrays(q, k, v), ends, seen, heads, np.float32(scaling), *draw.numbers)
+        share_by(pieces.attend, _costs(ends, heads), _elements(ends, heads), *given, *arrays(out, level))
         ctx.save_for_backward(q, k, v, level)
         ctx.given = (ends, seen, heads, scaling, draw)
         return out
@@ -253,8 +244,8 @@ class Attention(Function):
         )  # else some keys are nobody's, and have no gradient
         make = torch.empty_like if asked else torch.zeros_like
         to_q, to_k, to_v = torch.empty_like(q), make(k), make(v)
-        given = (*_arrays(q, k, v), ends, seen, heads, np.float32(scaling), *_draw(draw))
-        made = _arrays(level, g.contiguous(), to_q, to_k, to_v)
+        given = (*arrays(q, k, v), ends, seen, heads, np.float32(scaling), *draw.numbers)
+        made = arrays(level, g.contiguous(), to_q, to_k, to_v)
         share_by(pieces.attend_backward, _costs(ends, heads), _elements(ends, heads), *given, *made)
         return to_q, to_k, to_v, None, None, None, None
 

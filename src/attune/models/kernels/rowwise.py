@@ -1,4 +1,4 @@
-"""Compiled kernels over rows: LayerNorm of a sum with dropout in it, and GELU with its bias.
+"""Compiled kernels over rows: dropout, LayerNorm of a sum with dropout in it, and GELU with its bias.
 
 Those that are named `in_place` are for models that only answer.
 
@@ -51,6 +51,26 @@ def norm_in_place(row: Any, total: Any, weight: Any, shift: Any, epsilon: Any) -
     inverse = F(1) / np.sqrt(squares / F(row.size) + epsilon)
     for j in range(row.size):
         row[j] = (row[j] - mean) * inverse * weight[j] + shift[j]
+
+
+@kernel
+def drop_out(begin: Any, end: Any, x: Any, seed: Any, drop: Any, scale: Any, out: Any) -> None:
+    """out = dropout(x) for rows begin to end; of a gradient it is the gradient of that."""
+    for t in range(begin, end):
+        key, x_t, o_t = row_key(seed, t), x[t], out[t]
+        for j in range(x.shape[1]):
+            o_t[j] = x_t[j] * kept(key, j, drop, scale)
+
+
+@kernel
+def drop_out_add(
+    begin: Any, end: Any, x: Any, residual: Any, seed: Any, drop: Any, scale: Any, out: Any
+) -> None:
+    """out = dropout(x) + residual for rows begin to end."""
+    for t in range(begin, end):
+        key, x_t, r_t, o_t = row_key(seed, t), x[t], residual[t], out[t]
+        for j in range(x.shape[1]):
+            o_t[j] = x_t[j] * kept(key, j, drop, scale) + r_t[j]
 
 
 @kernel

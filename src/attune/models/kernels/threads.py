@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 SMALL = 20_000  # elements; less than this is done before a second thread has woken
 
@@ -17,6 +18,12 @@ SMALL = 20_000  # elements; less than this is done before a second thread has wo
 @cache
 def _pool(helpers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(helpers, thread_name_prefix="attune")
+
+
+def arrays(*tensors: Tensor) -> list[np.ndarray]:
+    """The tensors as a kernel takes them, over the same memory."""
+    # a view without its history takes as long as a small kernel, and most have none
+    return [(tensor.detach() if tensor.requires_grad else tensor).numpy() for tensor in tensors]
 
 
 def share(kernel: Callable[..., Any], pieces: int, size: int, *values: Any) -> None:
