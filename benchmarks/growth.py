@@ -3,8 +3,8 @@
     python benchmarks/growth.py FILE [--text sentence] [--label label] [--sizes 1000,10000,100000,1000000]
         [--steps 20] [--joined 1] [--out benchmarks/results/growth.json]
 
-FILE is a labelled file of real texts. Larger sizes repeat them, each time with six other words of the file at the
-end, so that the repeats are no duplicates. A process reads, checks and splits the rows, encodes them, and takes
+FILE is a labelled file of real texts, each with six other words of the file at its end. Larger sizes repeat them with
+others, so that the repeats are no duplicates; rows of all sizes are as long, and so are the batches. A process reads, checks and splits the rows, encodes them, and takes
 `--steps` optimizer steps; of each phase the JSON holds the seconds (by the clock and of the processor), and the peak
 of the memory that was resident until its end. The training steps are as many at every size: that their time and
 the memory they add do not grow is the claim, that the rest grows in line with the rows is the other. A PNG of both
@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ADDED = 6  # words at the end of each repeat
+ADDED = 6  # words at the end of each row
 PHASES = ("reading", "encoding", "training")
 
 
@@ -43,8 +43,8 @@ def write_rows(source: str, size: int, path: Path, given: argparse.Namespace) ->
         for row in range(size):
             own = texts[row % len(texts)]
             held = " ".join([own, *(draw.choice(texts) for _ in range(given.joined - 1))])
-            more = " ".join(draw.choice(words) for _ in range(ADDED)) if row >= len(texts) else ""
-            writer.writerow([f"{held} {more}".rstrip(), labels[row % len(labels)]])
+            more = " ".join(draw.choice(words) for _ in range(ADDED))
+            writer.writerow([f"{held} {more}", labels[row % len(labels)]])
 
 
 def one(path: str, model: str, steps: int) -> dict:

@@ -152,7 +152,7 @@ def test_words_to_tag_are_a_list_or_the_cell_that_a_file_of_tokens_has():
         inputs.of_program([{"text": ["Ann"], "words": [[0, 1]]}], "tagging")  # one of them would be ignored
     with pytest.raises(DataError, match=r'Give a text, or \{"review": "..."\}'):
         inputs.of_program([{"sentence": "x"}], "classification", names={"text": "review"})
-    with pytest.raises(DataError, match=r"\{'tokens': 5\}"):  # as it was given
+    with pytest.raises(DataError, match=r'\{"tokens": 5\}'):  # as it was given
         inputs.of_program([{"tokens": 5}], "tagging", names=names)
 
 

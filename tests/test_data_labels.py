@@ -135,7 +135,10 @@ def test_pairs_repeat_only_when_both_texts_do() -> None:
     held = table(premise=["x y z"] * 4, hypothesis=["a b", "a c", "a b", "a d"], label=list("abba"))
     roles = infer(held, text="premise", pair="hypothesis")
     findings = {f.check: f for f in examine({"train": rows.canonical(held, roles)}, roles, split=False)[1]}
-    assert findings["duplicates"].sentence == "1 row of train repeats an earlier pair word for word."
+    assert (
+        findings["duplicates"].sentence
+        == "1 row of train repeats an earlier pair word for word, and it stays."
+    )
     assert findings["conflicts"].rows == ("d.csv:2 (a)", "d.csv:4 (b)")
 
 

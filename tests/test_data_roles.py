@@ -266,6 +266,9 @@ def test_a_label_of_one_row_is_named_and_can_be_dropped() -> None:
     train = table(text=sentences(5), label=["a", "a", "b", "b", "rare"])
     said = problems({"train": train})
     assert "d.csv:6: the label 'rare' has this row only" in said
+    swapped = problems({"train": table(text=["good", "bad"] * 10, label=sentences(20))})
+    assert "the label hardly repeats" in swapped and "--label COLUMN" in swapped
+    assert len(swapped.splitlines()) < 4  # once, not for each row
     assert "data.rare_labels=drop" in said
     kept, findings = examine({"train": train}, ROLES, rare="drop")
     assert len(kept["train"]) == 4
@@ -322,7 +325,10 @@ def test_repeats_contradictions_and_leaks_are_found_with_their_places() -> None:
     )
     test = table("t.csv", text=["The film was GOOD!", "quite another thing"], label=["a", "b"])
     findings = found({"train": train, "test": test}, split=False)
-    assert findings["duplicates"].sentence == "2 rows of train repeat an earlier text word for word."
+    assert (
+        findings["duplicates"].sentence
+        == "2 rows of train repeat an earlier text word for word, and they stay."
+    )
     assert findings["duplicates"].rows == ("d.csv:4", "d.csv:5")
     assert findings["conflicts"].rows == ("d.csv:2 (a)", "d.csv:4 (b)")
     assert findings["conflicts"].level == "warning"

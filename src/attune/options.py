@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import typer
@@ -48,7 +49,7 @@ class WithKnobs(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """The arguments; `--epochs 3` is told to be `train.epochs=3`."""
         known = {name for param in self.params for name in (*param.opts, *param.secondary_opts)}
-        for word, following in zip(args, (*args[1:], ""), strict=True):
+        for word, following in pairwise((*args, "")):
             name, _, value = word.partition("=")
             if not name.startswith("--") or name in ("--", "--help") or name in known:
                 continue

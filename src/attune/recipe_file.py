@@ -191,6 +191,8 @@ def _scalar(text: str, word: str, problems: list[Problem]) -> Any:
 
 
 def _form(word: str) -> str:
+    if Path(word).exists():
+        return f"Other files stand behind an option: --valid {word} or --test {word}"
     return f"Write {word}=VALUE, without blanks" if word in knobs() else nearest(word, knobs())
 
 
@@ -239,8 +241,17 @@ def _problem(detail: dict[str, Any], places: dict[tuple[str, ...], str]) -> Prob
         return Problem(where, str(detail["ctx"]["error"]))
     if detail["type"] == "unused":  # a knob of another method
         return Problem(where, detail["msg"], repr(detail["input"]), detail["ctx"]["fix"])
-    text = detail["msg"][0].lower() + detail["msg"][1:]
+    text = KINDS.get(detail["type"]) or detail["msg"][0].lower() + detail["msg"][1:]
     return Problem(where, text, repr(detail["input"]), knobs().get(dotted, ("", None))[0])
+
+
+# what pydantic calls the errors that users make most
+KINDS = {
+    "float_parsing": "is not a number",
+    "int_parsing": "is not a whole number",
+    "int_from_float": "is not a whole number",
+    "bool_parsing": "is neither true nor false",
+}
 
 
 def _suggestion(path: tuple[str, ...]) -> str:

@@ -133,7 +133,8 @@ def refuse_existing(out: str) -> None:
         fix = "Choose another --out"
         if path.is_file():
             raise RecipeError(Problem(out, "there is a file of that name; nothing was changed", fix=fix))
-        fix += f", or go on with it: {command(f'resume {out}')}"
+        if RunDir(path).read("run.json", {}).get("status") in ("stopped", "failed"):
+            fix += f", or go on with it: {command(f'resume {out}')}"
         raise RecipeError(Problem(out, "the run folder is there already; nothing was changed", fix=fix))
     if above := [parent for parent in path.parents if parent.is_file()]:
         what = "a run folder cannot lie in a file"

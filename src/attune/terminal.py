@@ -94,6 +94,11 @@ class Screen:
 
     def plan(self, ready: Prepared) -> None:
         """What was inferred, and how to say otherwise."""
+        if self.as_json:
+            told = [{"about": label, "says": text} for label, text in planned(ready)]
+            findings = [finding.as_dict() for finding in ready.rows.findings]
+            self.json({"event": "plan", "plan": told, "findings": findings})
+            return
         for label, text in planned(ready):
             self.fitted(f"  {label:<9} {text}")
         for finding in ready.rows.findings:

@@ -132,7 +132,7 @@ def _not_utf8(raw: bytes, name: str) -> Problem:
     number, line, at = bad[0]
     word = _word(line, at)
     more = f" (and {count(len(bad) - 1, 'more line')} like it)" if len(bad) > 1 else ""
-    found = f"byte 0x{line[at]:02X} in {word.decode('ascii', 'backslashreplace')!r}{more}"
+    found = f"byte 0x{line[at]:02X} in '{word.decode('ascii', 'backslashreplace')}'{more}"
     return Problem(f"{name}:{number}", "not UTF-8", found, _remedy(word, good))
 
 

@@ -111,8 +111,8 @@ def repeated(table: Table, roles: Roles, *, split: str) -> list[Finding]:
     again = sorted(row for rows in several for row in rows[1:])
     findings = []
     if again:
-        verb = "repeats" if len(again) == 1 else "repeat"
-        what = f"{count(len(again), 'row')} of {split} {verb} an earlier {noun} word for word."
+        verb, stay = ("repeats", "it stays") if len(again) == 1 else ("repeat", "they stay")
+        what = f"{count(len(again), 'row')} of {split} {verb} an earlier {noun} word for word, and {stay}."
         findings.append(Finding("duplicates", "note", what, places(table, again)))
     if not roles.label:
         return findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from attune.data import rows, tags
 from attune.data.columns import Roles
 from attune.data.looks import is_missing
-from attune.data.problems import shown, some
+from attune.data.problems import LONGEST, some
 from attune.data.table import Table
 from attune.data.tagging import joined
 from attune.errors import DataError, Problem
@@ -52,8 +53,9 @@ def of_program(
         if not isinstance(cells.get("text"), str) or not isinstance(cells.get("pair", ""), str)
     ]
     if bad:
-        where, found = f"input {bad[0]}", shown(inputs[bad[0]])
-        raise DataError(Problem(where, "holds no text", found, _wanted(task, names or {})))
+        found = json.dumps(inputs[bad[0]], ensure_ascii=False, default=repr)
+        cut = found if len(found) <= LONGEST else found[: LONGEST - 1] + "…"
+        raise DataError(Problem(f"input {bad[0]}", "holds no text", cut, _wanted(task, names or {})))
     for row, cells in enumerate(made):
         if torn := [cell for cell in cells.values() if isinstance(cell, str) and not _encodable(cell)]:
             what, fix = "holds bytes that are no UTF-8, or half of a surrogate pair", "Write it as UTF-8"

