@@ -30,6 +30,7 @@ from sides.job import PROTOCOL, Job, turn
 PEERS = Path(__file__).with_name("peers.py")
 BUNDLED = "reviews"
 COMPILES = 64  # rows of a turn that only compiles
+SMALL = {"gpt2-small": 1200, "t5-small": 600}  # rows of models that would be done before a clock could tell
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ WORKS = {
     "wnut17": Work(1200, lr=3e-4, only=TOKENS),
     "squad": Work(600, lr=2e-4, only=TRAINERS, tests=300),
     BUNDLED: Work(0),
-    **{f"sst2-{name}": Work(300, only=TRAINERS, size=name, tests=100, seeds=1) for name in sizes.SIZES},
+    **{
+        f"sst2-{name}": Work(SMALL.get(name, 300), only=TRAINERS, size=name, tests=100, seeds=1)
+        for name in sizes.SIZES
+    },
 }
 
 
