@@ -4,12 +4,12 @@
         [--steps 20] [--joined 1] [--out benchmarks/results/growth.json]
 
 FILE is a labelled file of real texts, each with six other words of the file at its end. Larger sizes repeat them with
-others, so that the repeats are no duplicates; rows of all sizes are as long, and so are the batches. A process reads, checks and splits the rows, encodes them, and takes
-`--steps` optimizer steps; of each phase the JSON holds the seconds (by the clock and of the processor), and the peak
-of the memory that was resident until its end. The training steps are as many at every size: that their time and
-the memory they add do not grow is the claim, that the rest grows in line with the rows is the other. A PNG of both
-lies beside the JSON. With `--joined` each row is so many texts; with `--steps 0` the rows are only read,
-checked and split. Needs the extra `bench`.
+others, so that the repeats are no duplicates; rows of all sizes are as long, and so are the batches. A process reads,
+checks and splits the rows, encodes them, and takes `--steps` optimizer steps; of each phase the JSON holds the
+seconds (by the clock and of the processor), and the peak of the memory that was resident until its end. The training
+steps are as many at every size: that their time and the memory they add do not grow is the claim, that the rest
+grows in line with the rows is the other. A PNG of both lies beside the JSON. With `--joined` each row is so many
+texts; with `--steps 0` the rows are only read, checked and split. Needs the extra `bench`.
 """
 
 from __future__ import annotations
