@@ -1,4 +1,4 @@
-"""How long the parts of a layer take on one core: products and feed-forward by precision, the GELUs beside others'.
+"""How long the parts of a layer take on one core: products, feed-forward, GELU and dropout, ours beside torch's.
 
     OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/passes.py [--tokens 2048] [--turns 30]
 
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from transformers.activations import NewGELUActivation
 
 from attune import machine
+from attune.models import dropout
 from attune.models.kernels import fused, inference, integers
 
 HIDDEN, WIDE = 384, 1536
@@ -85,13 +86,27 @@ def gelus(tokens: int) -> Parts:
         "GELU by tanh, kernel": lambda: fused.Gelu.apply(x, bias, True),
         "GELU by tanh, transformers": lambda: theirs(x + bias),
     }
+    return with_backward(curves, (x, bias), g)
+
+
+def drops(tokens: int) -> Parts:
+    """Dropout with the sum around a sublayer over 384 columns, forward and backward."""
+    x, residual = (torch.randn(tokens, HIDDEN, requires_grad=True) for _ in range(2))
+    g = torch.randn(tokens, HIDDEN)
+    ways = {
+        "dropout and sum, kernel": lambda: dropout.added(x, residual, lambda: 0.1),
+        "dropout and sum, torch": lambda: nn.functional.dropout(x, 0.1) + residual,
+    }
+    return with_backward(ways, (x, residual), g)
+
+
+def with_backward(ways: Parts, leaves: tuple[Tensor, ...], g: Tensor) -> Parts:
+    """Each way forward, and its backward pass."""
     parts: Parts = {}
-    for name, forward in curves.items():
+    for name, forward in ways.items():
         held = forward()
         parts[name] = torch.no_grad()(forward)
-        parts[f"{name}, backward"] = lambda held=held: torch.autograd.grad(
-            held, (x, bias), g, retain_graph=True
-        )
+        parts[f"{name}, backward"] = lambda held=held: torch.autograd.grad(held, leaves, g, retain_graph=True)
     return parts
 
 
@@ -100,7 +115,7 @@ def best(parts: Parts, turns: int) -> dict[str, float]:
     found = dict.fromkeys(parts, float("inf"))
     for _ in range(turns):
         for name, part in parts.items():
-            with torch.inference_mode("GELU" not in name):
+            with torch.inference_mode("GELU" not in name and "dropout" not in name):
                 began = time.perf_counter()
                 part()
                 found[name] = min(found[name], time.perf_counter() - began)
@@ -118,7 +133,7 @@ def main() -> None:
     given = parser.parse_args()
     with torch.inference_mode():
         parts = {**products(given.tokens), **feed_forwards(given.tokens)}
-    found = best({**parts, **gelus(given.tokens)}, given.turns)
+    found = best({**parts, **gelus(given.tokens), **drops(given.tokens)}, given.turns)
     operations = 2.0 * given.tokens * HIDDEN * WIDE
     for name, seconds in found.items():
         told = (
