@@ -130,7 +130,10 @@ class EncoderDecoder(Layered):
 
     def again(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
         """The decoder's last hidden states [W, H] when it reads the stream's own texts, shifted by one token."""
-        entering, layers = self.entering(stream, wanted, vectors), len(self.encoder)
+        layers = len(self.encoder)
+        if self.lowest <= layers and vectors is None:  # both halves read them: looked up once, one gradient
+            vectors = self.word_vectors(stream)
+        entering = self.entering(stream, wanted, vectors)
         if self.lowest == len(self.layers):
             return entering
         if self.lowest > layers:
@@ -138,11 +141,8 @@ class EncoderDecoder(Layered):
         else:
             source = self._encode(entering, stream, range(self.lowest, layers))
             states = self._shifted(stream, vectors)
-        read, above = (
-            Read(stream, wanted, source, stream),
-            range(max(self.lowest - layers, 0), len(self.decoder)),
-        )
-        return self._decode(states, read, above)
+        above = range(max(self.lowest - layers, 0), len(self.decoder))
+        return self._decode(states, Read(stream, wanted, source, stream), above)
 
     def below(self, stream: Stream, wanted: Tensor, vectors: Tensor | None = None) -> Tensor:
         """What enters the first trained layer; in the decoder that are the states of both halves, [T, 2 H]."""
