@@ -49,7 +49,9 @@ class Stored(Sequence[Any]):
     def take(self, rows: Iterable[int]) -> Stored:
         """These cells in this order."""
         places = whole_numbers(rows)
-        return Stored(self._shelf, self._ends, self._lying(np.where(places < 0, places + len(self), places)))
+        if (places < 0).any():  # else columns that lie alike share the caller's array
+            places = np.where(places < 0, places + len(self), places)
+        return Stored(self._shelf, self._ends, self._lying(places))
 
     def __len__(self) -> int:
         return len(self._ends) - 1 if self._rows is None else len(self._rows)
