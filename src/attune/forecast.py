@@ -166,7 +166,7 @@ def _keeping(trial: Fit) -> tuple[float, float]:
     began = time.perf_counter()
     list(trial.kept.fill((trial.train, train)))
     spent = time.perf_counter() - began
-    rate = int(trial.train.sequences.lengths[train].sum()) / spent
+    rate = int(trial.train.sequences.sizes(train).sum()) / spent
     splits = trial.train, trial.valid
     cached = sum(trial.kept.needed(features) for features in splits) / 2**20
     return sum(int(features.sequences.lengths.sum()) for features in splits) / rate, cached
@@ -201,7 +201,7 @@ def _predicting(trial: Fit, features: Any) -> float:
     began = time.perf_counter()
     for part in parts:
         loop.answered(learner.task, learner.model, trial.batch(features, part))
-    tokens = sum(int(features.sequences.lengths[part].sum()) for part in parts)
+    tokens = sum(int(features.sequences.sizes(part).sum()) for part in parts)
     return (time.perf_counter() - began) / tokens * int(features.sequences.lengths.sum())
 
 

@@ -41,7 +41,7 @@ class Sequences:
 
     def stream(self, chosen: np.ndarray) -> Stream:
         """The chosen sequences as one stream, in this order."""
-        lengths = self.offsets[chosen + 1] - self.offsets[chosen]
+        lengths = self.sizes(chosen)
         places = ranges(self.offsets[chosen], lengths)
         kinds = None if self.kinds is None else self.kinds[places]
         return Stream.joined(self.tokens[places], kinds, lengths)
@@ -50,6 +50,10 @@ class Sequences:
     def lengths(self) -> np.ndarray:
         """[F] tokens of each sequence."""
         return np.diff(self.offsets)
+
+    def sizes(self, chosen: np.ndarray) -> np.ndarray:
+        """Tokens of each of the chosen sequences; what it takes does not grow with the others."""
+        return np.asarray(self.offsets[chosen + 1] - self.offsets[chosen])
 
     @property
     def cut_rows(self) -> float:

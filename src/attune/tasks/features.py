@@ -89,7 +89,7 @@ def teaching(features: Features, labels: int, *, epochs: float, seed: int) -> np
 
 def batch_of(features: Features, chosen: np.ndarray) -> Batch:
     """The batch of the chosen features."""
-    order = chosen[np.argsort(-features.sequences.lengths[chosen], kind="stable")]
+    order = chosen[np.argsort(-features.sequences.sizes(chosen), kind="stable")]
     stream, units = features.sequences.stream(order), features.units(order)
     places = np.repeat(stream.starts, features.asked(order)) + features.wanted[units]
     weights = features.weights[units]

@@ -37,13 +37,13 @@ def steps_of(features: Features, *, batch: int, by: str, seed: int, epoch: int) 
 
 def micro_batches(features: Features, chosen: np.ndarray, *, tokens: int) -> Iterator[np.ndarray]:
     """Cuts features into parts of at most `tokens` tokens (one sequence at least), longest first."""
-    lengths = features.sequences.lengths
-    order = chosen[np.argsort(-lengths[chosen], kind="stable")]
-    begin, held = 0, 0
-    for place, feature in enumerate(order):
-        if held and held + lengths[feature] > tokens:
+    lengths = features.sequences.sizes(chosen)
+    longest = np.argsort(-lengths, kind="stable")
+    order, begin, held = chosen[longest], 0, 0
+    for place, length in enumerate(lengths[longest].tolist()):
+        if held and held + length > tokens:
             yield order[begin:place]
             begin, held = place, 0
-        held += int(lengths[feature])
+        held += length
     if begin < len(order):
         yield order[begin:]

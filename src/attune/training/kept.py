@@ -53,7 +53,7 @@ class Kept:
         Yields:
             The share that is done.
         """
-        total = sum(int(features.sequences.lengths[chosen].sum()) for features, chosen in splits)
+        total = sum(int(features.sequences.sizes(chosen).sum()) for features, chosen in splits)
         done = 0
         self.model.model.eval()
         for features, every in splits:
