@@ -177,9 +177,14 @@ def test_a_finished_run_is_not_offered_to_go_on_with(tmp_path):
     with pytest.raises(RecipeError) as error:
         rundir.refuse_existing(str(tmp_path))
     assert "resume" not in str(error.value)
-    (tmp_path / "run.json").write_text('{"status": "stopped"}')
-    with pytest.raises(RecipeError, match="resume"):
-        rundir.refuse_existing(str(tmp_path))
+    for status in ("stopped", "failed", "running"):  # one that was killed runs on in its file
+        (tmp_path / "run.json").write_text(json.dumps({"status": status}))
+        with pytest.raises(RecipeError, match="resume"):
+            rundir.refuse_existing(str(tmp_path))
+    for foreign in ("[]", "null", "{"):
+        (tmp_path / "run.json").write_text(foreign)
+        with pytest.raises(RecipeError, match="there already"):
+            rundir.refuse_existing(str(tmp_path))
 
 
 def test_a_file_where_a_knob_should_be_is_told_its_option(tmp_path):
@@ -187,6 +192,8 @@ def test_a_file_where_a_knob_should_be_is_told_its_option(tmp_path):
     data.write_text("text,label\n")
     with pytest.raises(RecipeError, match="--test"):
         recipe_file.load(str(data), [str(data)])
+    with pytest.raises(RecipeError, match=r"section\.knob=value"):
+        recipe_file.load(str(data), ["x" * 300])
 
 
 def test_problems_come_as_json_for_machines(tmp_path):

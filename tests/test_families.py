@@ -331,3 +331,17 @@ def test_two_threads_may_ask_one_deberta(checkpoints):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(torch.inference_mode()(flat.classify), streams))
     assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+def test_a_distance_table_of_an_odd_configuration_is_left_whole(tmp_path):
+    """Where more buckets than positions are asked for, far distances have no order that could be cut."""
+    _, settings = tiny.SETTINGS["deberta-v2"]
+    config = transformers.AutoConfig.for_model(
+        "deberta-v2",
+        **{**settings, "position_buckets": 12, "max_relative_positions": 6, "pos_att_type": ["p2c"]},
+    )
+    torch.manual_seed(0)
+    model = transformers.AutoModel.from_config(config).eval()
+    ids = np.arange(5, 18)
+    ours = FAMILIES["deberta-v2"](model).hidden(tiny.stream([ids]), torch.arange(13))
+    torch.testing.assert_close(ours, model(torch.from_numpy(ids)[None]).last_hidden_state[0])

@@ -103,6 +103,9 @@ def test_dropout_draws_the_same_masks_with_and_without_the_kernels(monkeypatch):
     assert 0.2 < float((found[0][0] == 0).float().mean()) < 0.4
     assert not torch.equal(found[0][0] == 0, found[0][1] == residual)  # each use has a mask of its own
     assert dropout.dropped(x, dropout.nothing) is x
+    one = torch.ones(1, 24)  # what the kernel does not know is torch's, which spreads it over the rows
+    assert dropout.added(x.detach(), one, lambda: 0.3).shape == x.shape
+    assert dropout.added(x.detach(), one.double(), lambda: 0.3).dtype == torch.float64
     module = torch.nn.Dropout(0.25)
     assert [dropout.share_of(part)() for part in (module.eval(), torch.nn.Identity())] == [0.0, 0.0]
     assert dropout.share_of(module.train())() == 0.25

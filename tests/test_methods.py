@@ -15,7 +15,7 @@ from attune.errors import RecipeError, TrainingError
 from attune.models import load, methods
 from attune.models.block import compiled
 from attune.recipe import MethodSection
-from attune.training.checkpoint import State, Store
+from attune.training.checkpoint import State, Store, verify
 from attune.training.optim import adamw
 
 SEQUENCES = [np.arange(5, 5 + length) for length in (9, 4, 4, 12, 1)]
@@ -213,5 +213,18 @@ def test_a_checkpoint_of_an_older_attune_is_refused_in_words(tmp_path, checkpoin
         Store(tmp_path).load(model.model, optimizer)
     digests = {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in manifest}
     (path / "manifest.json").write_text(json.dumps(digests))
-    with pytest.raises(TrainingError, match="older attune"):
+    with pytest.raises(TrainingError, match="older attune"):  # its frozen weights have no digest, as before
         Store(tmp_path).load(model.model, optimizer)
+
+
+def test_a_checkpoint_of_before_crc_32_is_checked_by_sha_256_and_goes_on(tmp_path, checkpoints):
+    model = applied(checkpoints("bert"), name="full")
+    optimizer = adamw(model.model, weight_decay=0.0)
+    path = Store(tmp_path).save(model.model, optimizer, State(step=7))
+    names = json.loads((path / "manifest.json").read_text())
+    digests = {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in names}
+    (path / "manifest.json").write_text(json.dumps(digests))
+    assert Store(tmp_path).load(model.model, optimizer).step == 7
+    for wrong in ({**digests, "state.json": "0" * 64}, {}, [], None, {"weights.safetensors": 5}):
+        (path / "manifest.json").write_text(json.dumps(wrong))
+        assert verify(path)

@@ -191,7 +191,7 @@ def _scalar(text: str, word: str, problems: list[Problem]) -> Any:
 
 
 def _form(word: str) -> str:
-    if Path(word).exists():
+    if len(word) < LONGEST and Path(word).is_file():
         return f"Other files stand behind an option: --valid {word} or --test {word}"
     return f"Write {word}=VALUE, without blanks" if word in knobs() else nearest(word, knobs())
 
@@ -244,6 +244,8 @@ def _problem(detail: dict[str, Any], places: dict[tuple[str, ...], str]) -> Prob
     text = KINDS.get(detail["type"]) or detail["msg"][0].lower() + detail["msg"][1:]
     return Problem(where, text, repr(detail["input"]), knobs().get(dotted, ("", None))[0])
 
+
+LONGEST = 256  # characters of a name that systems take
 
 # what pydantic calls the errors that users make most
 KINDS = {

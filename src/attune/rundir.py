@@ -133,12 +133,22 @@ def refuse_existing(out: str) -> None:
         fix = "Choose another --out"
         if path.is_file():
             raise RecipeError(Problem(out, "there is a file of that name; nothing was changed", fix=fix))
-        if RunDir(path).read("run.json", {}).get("status") in ("stopped", "failed"):
+        if _goes_on(path):
             fix += f", or go on with it: {command(f'resume {out}')}"
         raise RecipeError(Problem(out, "the run folder is there already; nothing was changed", fix=fix))
     if above := [parent for parent in path.parents if parent.is_file()]:
         what = "a run folder cannot lie in a file"
         raise RecipeError(Problem(out, what, str(above[0]), "Choose another --out"))
+
+
+def _goes_on(path: Path) -> bool:
+    """Whether a folder holds a run that is not finished."""
+    try:
+        held = RunDir(path).read("run.json", {})
+    except RecipeError:
+        return False
+    told = held.get("status") if isinstance(held, dict) else None
+    return told in ("running", "stopped", "failed")  # one that was killed is running still, in its file
 
 
 def find(name: str) -> RunDir:

@@ -46,16 +46,19 @@ def _classes(tables: dict[str, Table], roles: Roles, *, split: bool) -> list[Pro
     return found
 
 
+MANY = 20  # rows, of which most have a label of their own: that is no label
+
+
 def _single(train: Table, names: list[str], counts: Counter[str]) -> list[Problem]:
     """The labels of one row, of which a split leaves nothing to score or nothing to learn."""
     fix = "Add rows, merge it with another label, or leave such labels out: data.rare_labels=drop"
     what = "the label {!r} has this row only, which cannot be split"
     rows = [row for row, name in enumerate(names) if counts[name] == 1]
-    if 2 * len(rows) > len(names):
+    if len(names) >= MANY and 2 * len(rows) > len(names):
         found = f"{len(rows):,} of {len(names):,} rows have a label of their own"
-        fix = (
-            "Name the column that is the label: --label COLUMN; or leave such rows out: data.rare_labels=drop"
-        )
+        fix = "Name the column that is a label: --label COLUMN; or merge labels"
+        if len(counts) - len(rows) > 1:
+            fix += ", or leave such rows out: data.rare_labels=drop"
         return [Problem(train.path, "the label hardly repeats, as a text would", found, fix)]
     return list(listed([Problem(train.place(row), what.format(names[row]), fix=fix) for row in rows]))
 

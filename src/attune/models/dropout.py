@@ -48,7 +48,7 @@ def dropped(x: Tensor, share: Share) -> Tensor:
 def added(x: Tensor, residual: Tensor, share: Share) -> Tensor:
     """dropout(x) + residual, [R, H]."""
     draw = Draw.of(share())
-    if not draw.p or not _on_kernels(x):
+    if not draw.p or not (_on_kernels(x) and _on_kernels(residual) and x.shape == residual.shape):
         return plain.dropout(x, draw) + residual
     from attune.models.kernels import dropped as parts
 
@@ -57,4 +57,5 @@ def added(x: Tensor, residual: Tensor, share: Share) -> Tensor:
 
 
 def _on_kernels(x: Tensor) -> bool:
-    return x.device.type == "cpu" and x.dtype == torch.float32 and block.compiled() is not None
+    known = x.device.type == "cpu" and x.dtype == torch.float32 and x.dim() == 2
+    return known and block.compiled() is not None

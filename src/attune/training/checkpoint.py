@@ -13,6 +13,7 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -146,17 +147,18 @@ def verify(folder: Path) -> str:
     if not manifest.is_file():
         return "manifest.json is missing"
     try:
-        expected: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))
+        expected: Any = json.loads(manifest.read_text(encoding="utf-8"))
     except ValueError:
         return "manifest.json is not JSON"
+    if not isinstance(expected, dict) or not isinstance(expected.get("weights.safetensors"), str):
+        return "manifest.json does not name the weights"
     for name, digest in expected.items():
         if not (folder / name).is_file():
             return f"{name} is missing"
-        found = files.crc32(folder / name)
-        if len(digest) != len(found):  # SHA-256, until 2026-11
-            return "it was written by an older attune, which this one cannot continue"
+        older = len(str(digest)) == 64  # SHA-256, until 2026-11
+        found = (files.sha256 if older else files.crc32)(folder / name)
         if found != digest:
-            return f"{name} has CRC-32 {found}, expected {digest}"
+            return f"{name} has the check sum {found}, expected {digest}"
     return ""
 
 

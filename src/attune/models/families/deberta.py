@@ -33,7 +33,8 @@ class DebertaV2(Padded):
 @contextmanager
 def _reached(encoder: Any, length: int) -> Iterator[None]:
     """Within it the encoder's table is its middle, around distance 0; answers and gradients stay the same."""
-    if not encoder.relative_attention:
+    odd = encoder.position_buckets > encoder.max_relative_positions  # whose far distances have no order
+    if not encoder.relative_attention or odd:
         yield
         return
     layers = [layer.attention.self for layer in encoder.layer]
