@@ -85,12 +85,18 @@ def run_of(words: list[str], log: Path) -> bool:
     return done.returncode == 0
 
 
+def clear(out: Path, name: str) -> None:
+    """Takes away what an earlier call left of a part, so that it is never shown as new."""
+    for suffix in (".json", ".png"):
+        (out / f"{name}{suffix}").unlink(missing_ok=True)
+
+
 def page(out: Path, names: list[str], failed: list[str]) -> str:
     """The bars, then what each part said but for the progress it reported; parts of earlier calls stay on it."""
     found, told = {}, []
     for name in names:
         result, log = out / f"{name}.json", out / f"{name}.log"
-        if name in failed:
+        if name in failed or (log.exists() and not result.exists()):
             told.append(f"# {name}\n\n**failed**; see {log.name}")
         elif result.exists() and log.exists():
             found[name] = json.loads(result.read_text(encoding="utf-8"))
@@ -131,11 +137,10 @@ def main() -> None:
         print(f"{name} ...", flush=True)
         with tempfile.TemporaryDirectory() as scratch:
             words += answering(given.data, Path(scratch)) if name == "answers" else []
+            clear(given.out, name)
             if not run_of(words, given.out / f"{name}.log"):
                 failed.append(name)
-                (given.out / f"{name}.json").unlink(
-                    missing_ok=True
-                )  # of an earlier call, or of half of this one
+                clear(given.out, name)  # half of it
                 print(f"{name} failed; see {given.out / name}.log", flush=True)
         made = page(given.out, list(parts(given.data, given.seeds)), failed)
         (given.out / "whole.md").write_text(made, encoding="utf-8")

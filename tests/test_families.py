@@ -338,10 +338,10 @@ def test_a_distance_table_of_an_odd_configuration_is_left_whole(tmp_path):
     _, settings = tiny.SETTINGS["deberta-v2"]
     config = transformers.AutoConfig.for_model(
         "deberta-v2",
-        **{**settings, "position_buckets": 12, "max_relative_positions": 6, "pos_att_type": ["p2c"]},
+        **{**settings, "position_buckets": 32, "max_relative_positions": 17, "pos_att_type": ["p2c"]},
     )
     torch.manual_seed(0)
     model = transformers.AutoModel.from_config(config).eval()
-    ids = np.arange(5, 18)
-    ours = FAMILIES["deberta-v2"](model).hidden(tiny.stream([ids]), torch.arange(13))
+    ids = np.arange(5, 25)
+    ours = FAMILIES["deberta-v2"](model).hidden(tiny.stream([ids]), torch.arange(20))
     torch.testing.assert_close(ours, model(torch.from_numpy(ids)[None]).last_hidden_state[0])

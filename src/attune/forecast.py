@@ -87,7 +87,9 @@ def forecast(ready: Prepared) -> Forecast:
         sequences = ready.features["train"].sequences
         evaluations = _evaluations(trial, epochs)
         predicting, keeping = _predicting(trial, trial.valid), _saving(trial)
-        peak = trial.learner.model.place.peak_memory_mib() + cached
+        where = trial.learner.model.place
+        # what is kept lies in the memory of the host, and the peak of a GPU is its own
+        peak = where.peak_memory_mib() + (cached if where.device.type == "cpu" else 0.0)
         testing, starting = _predicting(trial, ready.features["test"]), _starting(trial)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

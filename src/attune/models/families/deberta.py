@@ -33,21 +33,22 @@ class DebertaV2(Padded):
 @contextmanager
 def _reached(encoder: Any, length: int) -> Iterator[None]:
     """Within it the encoder's table is its middle, around distance 0; answers and gradients stay the same."""
-    odd = encoder.position_buckets > encoder.max_relative_positions  # whose far distances have no order
+    # there far distances have no order
+    odd = encoder.max_relative_positions - 1 <= encoder.position_buckets // 2
     if not encoder.relative_attention or odd:
         yield
         return
     layers = [layer.attention.self for layer in encoder.layer]
-    whole = layers[0].pos_ebd_size  # rows for one direction
+    whole = encoder.rel_embeddings.num_embeddings // 2  # rows for one direction
     reach = min(whole, _furthest(length, encoder.position_buckets, encoder.max_relative_positions) + 1)
     table = encoder.get_rel_embedding
-    encoder.get_rel_embedding = lambda: table()[whole - reach : whole + reach]
-    for layer in layers:
-        layer.pos_ebd_size = reach
     try:
+        encoder.get_rel_embedding = lambda: table()[whole - reach : whole + reach]
+        for layer in layers:
+            layer.pos_ebd_size = reach
         yield
     finally:
-        del encoder.get_rel_embedding
+        vars(encoder).pop("get_rel_embedding", None)
         for layer in layers:
             layer.pos_ebd_size = whole
 
